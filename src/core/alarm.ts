@@ -1,0 +1,78 @@
+import { type Clock, LONGEST_TIMER, type TimerHandle, afterMicrotasks, afterPoll, mayArmLater } from './clock.ts';
+
+/** A timer that fires later than this (ms) was held up by a blocked event loop: answers already received are seen first. */
+const STALL_TOLERANCE = 20;
+
+/**
+ * One timer for whoever waits for the earliest of many due times. Setting it later than it stands costs nothing (it rings early,
+ * its owner looks at what is due and sets it again), delays beyond 2^31 ms are chained, and clearing it leaves nothing behind.
+ */
+export class Alarm {
+  readonly #clock: Clock;
+  readonly #ring: (now: number) => void;
+  #due = Infinity;
+  #armedFor = Infinity;
+  #handle: TimerHandle = undefined;
+  #armingLater = false;
+
+  /** `ring(now)` is called when the time set has come; `now` is never before it. */
+  constructor(clock: Clock, ring: (now: number) => void) {
+    this.#clock = clock;
+    this.#ring = ring;
+  }
+
+  /** Rings at `due` or earlier; `now` is the present. */
+  set(due: number, now: number): void {
+    if (due >= this.#due || due === Infinity) return;
+    this.#due = due;
+    if (this.#handle !== undefined) {
+      this.#disarm();
+      this.#arm(now);
+    } else if (!mayArmLater(this.#clock)) {
+      this.#arm(now);
+    } else if (!this.#armingLater) {
+      this.#armingLater = true;
+      afterMicrotasks(() => {
+        this.#armingLater = false;
+        if (this.#due !== Infinity && this.#handle === undefined) this.#arm(this.#clock.now());
+      });
+    }
+  }
+
+  /** Forgets the due time; no timer is left. */
+  clear(): void {
+    this.#due = Infinity;
+    if (this.#handle !== undefined) this.#disarm();
+  }
+
+  #arm(now: number): void {
+    const wait = Math.min(Math.max(this.#due - now, 0), LONGEST_TIMER);
+    this.#armedFor = now + wait;
+    this.#handle = this.#clock.setTimeout(this.#fired, Math.ceil(wait));
+  }
+
+  #disarm(): void {
+    this.#clock.clearTimeout(this.#handle);
+    this.#handle = undefined;
+  }
+
+  readonly #fired = (): void => {
+    this.#handle = undefined;
+    // A timer never fires early: a clock that says so is a clock that the fake timers at hand do not move.
+    const now = Math.max(this.#clock.now(), this.#armedFor);
+    if (now < this.#due) {
+      this.#arm(now);
+    } else if (now - this.#due > STALL_TOLERANCE && mayArmLater(this.#clock)) {
+      afterPoll(() => this.#sound());
+    } else {
+      this.#sound(now);
+    }
+  };
+
+  #sound(now: number = this.#clock.now()): void {
+    const due = this.#due;
+    if (due === Infinity) return;
+    this.#due = Infinity;
+    this.#ring(Math.max(now, due));
+  }
+}

@@ -1,0 +1,208 @@
+import { subscribe, unsubscribe, type Cancellable } from './signals.ts';
+import { Failure, type Outcome, thrown } from './outcome.ts';
+import type { Scope } from './scope.ts';
+import type { CallSettings, Priority } from './call-options.ts';
+
+/** The user's function. It may be synchronous, return a promise or any thenable, and throw. */
+export type Work<T> = (call: Call) => T | PromiseLike<T>;
+
+/** Work that a timeout or an abort left behind and that still runs. */
+interface Leftover {
+  readonly whenEnded: (() => void)[];
+  ended: boolean;
+}
+
+/**
+ * One execution on its way through a pipeline, and what the work gets as its argument. Policies derive a new one for what they run apart
+ * (an attempt, a call under a timeout); cutting one short cuts all that derive from it.
+ */
+export class Call implements Cancellable {
+  /** Which run of the work this is, from 1. */
+  readonly attempt: number;
+  /** When the call must be over, ms on the pipeline's clock; `Infinity` if never. */
+  readonly deadline: number;
+  /** The scope of the pipeline that was asked to execute. */
+  readonly scope: Scope;
+  readonly work: Work<unknown>;
+  readonly parent: Call | undefined;
+  /** False if the caller wants an answer now (`tryAcquire`): policies refuse instead of waiting. */
+  readonly waits: boolean;
+  /** When it began, ms on the pipeline's clock. */
+  readonly begun: number;
+  /** The latest reading of the clock on the way in, ms. Whoever waits reads it anew. */
+  at: number;
+  /** True once the work of this call, or of one derived from it, has begun. */
+  started = false;
+  /** True once a fallback answered instead of the work. */
+  degraded = false;
+  /** Set when the call is cut short: by its caller, its deadline or a timeout. */
+  failure: Failure | undefined = undefined;
+  /** Called when the call is cut short while somebody waits on its behalf; at most one at a time. */
+  waiter: ((failure: Failure) => void) | undefined = undefined;
+  /** Told about an outcome that arrived after the call was cut short. */
+  onLate: ((outcome: Outcome) => void) | undefined = undefined;
+  /** Neighbours among the calls its pipeline has under way. */
+  before: Call | undefined = undefined;
+  after: Call | undefined = undefined;
+
+  readonly #options: CallSettings;
+  #controller: AbortController | undefined = undefined;
+  /** Calls derived from this one, linked through `#sibling`. */
+  #child: Call | undefined = undefined;
+  #sibling: Call | undefined = undefined;
+  #leftovers: Leftover[] | undefined = undefined;
+
+  /** @internal */
+  constructor(
+    scope: Scope,
+    work: Work<unknown>,
+    options: CallSettings,
+    waits: boolean,
+    at: number,
+    deadline: number,
+    attempt = 1,
+    parent?: Call,
+  ) {
+    this.scope = scope;
+    this.work = work;
+    this.#options = options;
+    this.waits = waits;
+    this.begun = at;
+    this.at = at;
+    this.deadline = deadline;
+    this.attempt = attempt;
+    this.parent = parent;
+  }
+
+  /** What the call is about (tenant, host, user), for policies that keep state per key. */
+  get key(): string | undefined {
+    return this.#options.key;
+  }
+
+  get priority(): Priority {
+    return this.#options.priority;
+  }
+
+  /** Name of the operation, for events. */
+  get operation(): string | undefined {
+    return this.#options.operation;
+  }
+
+  /** Whether running the work twice does no harm; `undefined` if the caller did not say. */
+  get idempotent(): boolean | undefined {
+    return this.#options.idempotent;
+  }
+
+  /** Whatever the caller wants to carry along. */
+  get tags(): Readonly<Record<string, unknown>> {
+    return this.#options.tags;
+  }
+
+  /** Aborts with the caller's reason, or with a `TimeoutError`. Made on first use: not reading it saves its cost. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.failure !== undefined) this.#controller.abort(this.failure.error);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Milliseconds left until the deadline, never negative; `Infinity` without one. */
+  remaining(): number {
+    return this.deadline === Infinity ? Infinity : Math.max(0, this.deadline - this.scope.clock.now());
+  }
+
+  /** A call of its own for one more attempt, or for what runs under a tighter deadline. */
+  derive(attempt: number = this.attempt, deadline: number = this.deadline): Call {
+    const child = new Call(this.scope, this.work, this.#options, this.waits, this.at, Math.min(deadline, this.deadline), attempt, this);
+    child.failure = this.failure;
+    child.#sibling = this.#child;
+    this.#child = child;
+    return child;
+  }
+
+  /** Lets go of a derived call that is over. */
+  release(child: Call): void {
+    if (this.#child === child) {
+      this.#child = child.#sibling;
+      return;
+    }
+    let before = this.#child;
+    while (before !== undefined && before.#sibling !== child) before = before.#sibling;
+    if (before !== undefined) before.#sibling = child.#sibling;
+  }
+
+  /** The caller gave up: everything that waits on behalf of this call ends now, with that very reason. */
+  cancel(reason: unknown): void {
+    this.cut(new Failure(reason, 'aborted'));
+  }
+
+  /** Cuts the call and all that derive from it short; the first cut stands. */
+  cut(failure: Failure): void {
+    if (this.failure !== undefined) return;
+    this.failure = failure;
+    const waiter = this.waiter;
+    this.waiter = undefined;
+    waiter?.(failure);
+    this.#controller?.abort(failure.error);
+    for (let child = this.#child; child !== undefined; child = child.#sibling) child.cut(failure);
+  }
+
+  /** Marks the work as begun, here and in the calls this one derives from. */
+  markStarted(): void {
+    let call: Call | undefined = this;
+    while (call !== undefined && !call.started) {
+      call.started = true;
+      call = call.parent;
+    }
+  }
+
+  /** Marks the answer as a lesser one, here and in the calls this one derives from. */
+  markDegraded(): void {
+    for (let call: Call | undefined = this; call !== undefined; call = call.parent) call.degraded = true;
+  }
+
+  /** Whether something can cut this call short while its work runs. */
+  get cuttable(): boolean {
+    return this.parent !== undefined || this.#options.signal !== undefined || this.deadline !== Infinity;
+  }
+
+  /** Starts to follow the caller's signal; one that has aborted already cuts the call. */
+  follow(): void {
+    const { signal } = this.#options;
+    if (signal === undefined) return;
+    if (signal.aborted) this.cancel(signal.reason);
+    else subscribe(signal, this);
+  }
+
+  /** Stops following it. */
+  unfollow(): void {
+    if (this.#options.signal !== undefined) unsubscribe(this.#options.signal, this);
+  }
+
+  /** Leaves running work behind. It still holds what `until: 'work'` gates gave it; its late outcome is reported and never counted. */
+  abandon(work: Promise<unknown>): void {
+    const leftover: Leftover = { whenEnded: [], ended: false };
+    for (let call: Call | undefined = this; call !== undefined; call = call.parent) (call.#leftovers ??= []).push(leftover);
+    const ended = (outcome: Outcome): void => {
+      leftover.ended = true;
+      for (const tell of leftover.whenEnded) tell();
+      for (let call: Call | undefined = this; call !== undefined; call = call.parent) call.onLate?.(outcome);
+      const { scope } = this;
+      if (scope.listening) scope.emit('pipeline.late', 'warn', this, { attempt: this.attempt, ok: !(outcome instanceof Failure) });
+    };
+    work.then(ended, (error: unknown) => ended(thrown(error)));
+  }
+
+  /** Runs `then` once no abandoned work of this call is left; answers false (and forgets `then`) if there is none. */
+  whenQuiet(then: () => void): boolean {
+    const left = this.#leftovers?.filter((leftover) => !leftover.ended) ?? [];
+    let count = left.length;
+    if (count === 0) return false;
+    for (const leftover of left)
+      leftover.whenEnded.push(() => {
+        if (--count === 0) then();
+      });
+    return true;
+  }
+}

@@ -1,0 +1,74 @@
+/** Time, and the only place where the globals of time and chance are touched. */
+
+/** Handle of a pending timer; whatever the clock returns. */
+export type TimerHandle = unknown;
+
+/**
+ * Where a pipeline takes its time from. `now()` only serves differences: monotonic milliseconds, fractions allowed.
+ * Timers that a caller waits on are expected to keep the process alive.
+ */
+export interface Clock {
+  now(): number;
+  setTimeout(run: () => void, ms: number): TimerHandle;
+  clearTimeout(handle: TimerHandle): void;
+  /** Epoch milliseconds, for values shown to people or sent to others. Default: `Date.now()`. */
+  wall?(): number;
+}
+
+/** A source of chance: numbers in [0, 1). */
+export type Random = () => number;
+
+/** `setTimeout` takes 32 bits; longer waits are chained. */
+export const LONGEST_TIMER: number = 2 ** 31 - 1;
+
+/**
+ * The process clock. It looks the globals up at the moment of each call and captures none of them, so vitest, jest and sinon fake
+ * timers and `node:test` mock timers drive it without a `clock` option. `node:test` moves `Date` but not `performance`: there it reads `Date`.
+ */
+export const systemClock: Clock = {
+  now(): number {
+    return (globalThis.Date as { isMock?: boolean }).isMock === true ? globalThis.Date.now() : globalThis.performance.now();
+  },
+  setTimeout(run: () => void, ms: number): TimerHandle {
+    return globalThis.setTimeout(run, ms);
+  },
+  clearTimeout(handle: TimerHandle): void {
+    globalThis.clearTimeout(handle as ReturnType<typeof globalThis.setTimeout>);
+  },
+  wall(): number {
+    return globalThis.Date.now();
+  },
+};
+
+/** The process's source of chance, looked up at each call. */
+export const systemRandom: Random = () => globalThis.Math.random();
+
+const hostSetTimeout: unknown = globalThis.setTimeout;
+
+/**
+ * Whether a timer of this clock may be armed a little later than asked, once the microtask queue is empty: nobody can tell on real
+ * timers, and a call that answers before then needs no timer at all. Faked timers are moved by hand, so there it must be at once.
+ *
+ * @internal
+ */
+export function mayArmLater(clock: Clock): boolean {
+  return clock === systemClock && globalThis.setTimeout === hostSetTimeout && !('isFake' in globalThis.Date || 'isMock' in globalThis.Date);
+}
+
+/**
+ * Runs `run` once the microtask queue is empty.
+ *
+ * @internal
+ */
+export function afterMicrotasks(run: () => void): void {
+  globalThis.process.nextTick(run);
+}
+
+/**
+ * Runs `run` after one turn of the event loop, so that answers already received are seen first.
+ *
+ * @internal
+ */
+export function afterPoll(run: () => void): void {
+  globalThis.setImmediate(run);
+}

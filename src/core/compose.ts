@@ -1,0 +1,120 @@
+import { OptionsError } from './errors.ts';
+import { Frame } from './frame.ts';
+import { type AnyPolicy, type GatePolicy, type Handler, type PlainData, stageOf } from './policy.ts';
+import { run, runTracked } from './run.ts';
+import type { Scope } from './scope.ts';
+import type { Stage } from './stage.ts';
+
+/** A policy in its place, with the name it goes by there. */
+export interface Layer {
+  readonly policy: AnyPolicy;
+  readonly name: string;
+}
+
+/** A policy made of layers of its own: a pipeline inside a pipeline. */
+export interface Nested extends AnyPolicy {
+  readonly layers: readonly Layer[];
+  /** The scope its layers live in when it is mounted in `outer`. */
+  inner(outer: Scope): Scope;
+  /** Refuses calls once the nested pipeline is closed, and counts those inside it. */
+  life(): GatePolicy;
+}
+
+/** A layer with the scope it lives in. */
+interface Placed {
+  readonly policy: AnyPolicy;
+  readonly scope: Scope;
+}
+
+/** Names layers: the user's name, or the kind, numbered from the second on. Names the user gave twice are refused. */
+export function nameLayers(pipeline: string, policies: readonly AnyPolicy[]): readonly Layer[] {
+  const taken = new Set<string>();
+  for (const { name } of policies) {
+    if (name === undefined) continue;
+    if (taken.has(name))
+      throw new OptionsError([
+        { path: `${pipeline}.policies`, expected: 'a different name for each policy', got: JSON.stringify(name) + ' twice' },
+      ]);
+    taken.add(name);
+  }
+  return policies.map((policy) => {
+    if (policy.name !== undefined) return { policy, name: policy.name };
+    let name = policy.kind;
+    for (let n = 2; taken.has(name); n++) name = `${policy.kind}-${n}`;
+    taken.add(name);
+    return { policy, name };
+  });
+}
+
+/** Builds a pipeline around the work: runs of gates and reactions in one frame each, drivers around what is inside them. */
+export function compose(layers: readonly Layer[], scope: Scope): Frame {
+  const placed = place(layers, scope);
+  return wrap(placed, placed.some(({ policy }) => policy.tracks === true) ? runTracked : run);
+}
+
+/** Builds a nested pipeline around what lies inside it. */
+export function composeAround(layers: readonly Layer[], scope: Scope, next: Handler): Handler {
+  return wrap(place(layers, scope), next).handle;
+}
+
+/** The gates of a pipeline that has nothing else, or the name of the first layer that is no gate. */
+export function gatesOf(layers: readonly Layer[], scope: Scope): readonly Stage[] | string {
+  const stages: Stage[] = [];
+  for (const { policy, scope: own } of place(layers, scope)) {
+    const stage = stageOf(policy, own);
+    if (stage?.gate === undefined) return own.policy ?? policy.kind;
+    stages.push(stage);
+  }
+  return stages;
+}
+
+function wrap(placed: readonly Placed[], innermost: Handler): Frame {
+  let stages: Stage[] = [];
+  let next = innermost;
+  for (const { policy, scope } of placed.toReversed()) {
+    const stage = stageOf(policy, scope);
+    if (stage !== undefined) {
+      stages.unshift(stage);
+    } else {
+      next = policy.mount(new Frame(stages, next).handle, scope);
+      stages = [];
+    }
+  }
+  return new Frame(stages, next);
+}
+
+function place(layers: readonly Layer[], scope: Scope): Placed[] {
+  return layers.flatMap(({ policy, name }) => {
+    if (!isNested(policy)) return [{ policy, scope: scope.for(name) }];
+    const inner = policy.inner(scope);
+    return [{ policy: policy.life(), scope: inner }, ...place(policy.layers, inner)];
+  });
+}
+
+function isNested(policy: AnyPolicy): policy is Nested {
+  return typeof (policy as Partial<Nested>).inner === 'function';
+}
+
+/** A layer as plain data. */
+export interface LayerDescription {
+  readonly kind: string;
+  readonly name: string;
+  readonly options: PlainData;
+  /** The layers of a nested pipeline. */
+  readonly layers?: readonly LayerDescription[];
+}
+
+/** Layers as plain data, outermost first. */
+export function describeLayers(layers: readonly Layer[]): readonly LayerDescription[] {
+  return layers.map(({ policy, name }) => ({
+    kind: policy.kind,
+    name,
+    options: isNested(policy) ? {} : policy.describe(),
+    ...(isNested(policy) && { layers: describeLayers(policy.layers) }),
+  }));
+}
+
+/** The live state of layers, outermost first. */
+export function snapshotLayers(layers: readonly Layer[]): readonly PlainData[] {
+  return layers.map(({ policy, name }) => ({ kind: policy.kind, name, ...policy.snapshot() }));
+}

@@ -1,0 +1,319 @@
+import { type Admission, type Refusal, admit } from './admission.ts';
+import { Alarm } from './alarm.ts';
+import { Call, type Work } from './call.ts';
+import { type CallOptions, noOptions, readCallOptions } from './call-options.ts';
+import { type Clock, type Random, systemClock, systemRandom } from './clock.ts';
+import {
+  type LayerDescription,
+  type Nested,
+  compose,
+  composeAround,
+  describeLayers,
+  gatesOf,
+  nameLayers,
+  snapshotLayers,
+} from './compose.ts';
+import { DeadlineExceededError, OptionsError, TimeoutError, made } from './errors.ts';
+import { type EventFields, type EventOf, FanOut, type Listener, type Off, Outlet } from './events.ts';
+import type { AddsOf, InOrder, Policies, SeesOf } from './inference.ts';
+import type { Frame } from './frame.ts';
+import { Life } from './life.ts';
+import { type Advice, lintLayers } from './lint.ts';
+import { type Duration, type Fields, duration, field, flag, fn, readOptions, show, text } from './options.ts';
+import { Failure, type Outcome, type Settled, refuse } from './outcome.ts';
+import type { AnyPolicy, GatePolicy, Handler, PlainData, Policy } from './policy.ts';
+import { Scope } from './scope.ts';
+
+/** Options of {@link pipeline}. */
+export interface PipelineOptions {
+  /** What events, errors and snapshots call it. @defaultValue `'pipeline'` */
+  readonly name?: string;
+  /** Where time comes from; tests give a `VirtualClock`. @defaultValue the process clock */
+  readonly clock?: Clock;
+  /** Where chance comes from: numbers in [0, 1). @defaultValue `Math.random` */
+  readonly random?: Random;
+  /** Gets every event. @defaultValue none */
+  readonly on?: Listener;
+  /** Whether refusals carry a stack trace, which costs most of what a refusal costs. @defaultValue `false` */
+  readonly stack?: boolean;
+}
+
+/** Policies around any function, outermost first. A pipeline is a policy itself and may stand inside another. */
+export interface Pipeline<P extends Policies = Policies> extends Policy<SeesOf<P>, AddsOf<P>>, AsyncDisposable {
+  readonly kind: 'pipeline';
+  readonly name: string;
+  /** Runs the work; resolves to its result (or a fallback's) and rejects with its very error, or with the policies' refusal or timeout. */
+  execute<T extends SeesOf<P>>(work: Work<T>, options?: CallOptions): Promise<T | AddsOf<P>>;
+  /** As `execute`, but never rejects: what happened comes as plain data. */
+  executeOutcome<T extends SeesOf<P>>(work: Work<T>, options?: CallOptions): Promise<Settled<T | AddsOf<P>>>;
+  /** The same function, guarded: same parameters, `this` kept. */
+  wrap<This, Args extends unknown[], T extends SeesOf<P>>(
+    work: (this: This, ...args: Args) => T | PromiseLike<T>,
+    options?: Omit<CallOptions, 'key'> & { readonly key?: string | ((...args: Args) => string | undefined) },
+  ): (this: This, ...args: Args) => Promise<T | AddsOf<P>>;
+  /** Asks the gates for admission now, without a function to run and without waiting. Only for pipelines made of gates. */
+  tryAcquire(options?: CallOptions): Admission | Refusal;
+  /** As `tryAcquire`, but may wait; rejects with the refusal. */
+  acquire(options?: CallOptions): Promise<Admission>;
+  /** Registers a listener for one type of event, or for all (`'*'`); answers with what takes it off. */
+  on<Type extends keyof EventFields>(type: Type, listener: Listener<EventOf<Type>>): Off;
+  on(type: '*', listener: Listener): Off;
+  /** Layers and their resolved options. */
+  describe(): PlainData & { readonly name: string; readonly layers: readonly LayerDescription[] };
+  /** Live state of every policy. */
+  snapshot(): PlainData & {
+    readonly name: string;
+    readonly active: number;
+    readonly closed: boolean;
+    readonly policies: readonly PlainData[];
+  };
+  /** Advice on doubtful orders and values; empty if there is none. */
+  lint(): readonly Advice[];
+  /** Admits nothing any more, lets what runs finish for up to `drain` (default: 30 s), then aborts the rest. */
+  close(options?: { readonly drain?: Duration }): Promise<void>;
+}
+
+interface Settings {
+  readonly name: string;
+  readonly clock: Clock | undefined;
+  readonly random: Random | undefined;
+  readonly on: Listener | undefined;
+  readonly stack: boolean;
+}
+
+const fields: Fields<Settings> = {
+  name: text().or('pipeline'),
+  clock: field<Clock>('a clock with now, setTimeout and clearTimeout', (value) => (isClock(value) ? value : undefined)).optional(),
+  random: fn<Random>('() => number in [0, 1)').optional(),
+  on: fn<Listener>('(event) => void').optional(),
+  stack: flag().or(false),
+};
+
+/**
+ * Stacks policies around any function, outermost first, as it reads.
+ *
+ * @throws OptionsError if an option is wrong, a policy is none, or two policies have one name
+ *
+ * @example
+ * ```ts
+ * import { pipeline, retry, timeout } from 'breakwater';
+ *
+ * const inventory = pipeline([retry({ maxAttempts: 3 }), timeout({ after: '1s' })], { name: 'inventory' });
+ * const stock = await inventory.execute(async ({ signal, attempt }) => ({ pieces: 7, attempt, aborted: signal.aborted }));
+ * console.log(stock.pieces); // => 7
+ * ```
+ */
+export function pipeline<const P extends Policies>(policies: P & InOrder<P>, options: PipelineOptions = {}): Pipeline<P> {
+  return new PolicyPipeline(policies, options) as unknown as Pipeline<P>;
+}
+
+type WrapOptions = Omit<CallOptions, 'key'> & { readonly key?: string | ((...args: unknown[]) => string | undefined) };
+
+class PolicyPipeline implements Nested {
+  readonly kind = 'pipeline';
+  readonly name: string;
+  readonly layers: Nested['layers'];
+  readonly #scope: Scope;
+  readonly #outlet = new Outlet();
+  readonly #own: { readonly clock: Clock | undefined; readonly random: Random | undefined };
+  readonly #frame: Frame;
+  readonly #life: Life;
+  #gates: ReturnType<typeof gatesOf> | undefined;
+
+  constructor(policies: readonly AnyPolicy[], given: PipelineOptions) {
+    const options = readOptions('pipeline', fields, given);
+    this.name = options.name;
+    checkPolicies(options.name, policies);
+    this.layers = nameLayers(options.name, policies);
+    this.#own = { clock: options.clock, random: options.random };
+    this.#scope = new Scope(options.name, options.clock ?? systemClock, options.random ?? systemRandom, options.stack, this.#outlet);
+    this.#life = new Life(options.name, this.#scope.clock);
+    this.#frame = compose(this.layers, this.#scope);
+    if (options.on !== undefined) this.#outlet.on('*', options.on);
+  }
+
+  execute(work: Work<unknown>, options?: CallOptions): Promise<unknown> {
+    return this.#begin(work, options, unwrap);
+  }
+
+  executeOutcome(work: Work<unknown>, options?: CallOptions): Promise<Settled<unknown>> {
+    return this.#begin(work, options, asSettled).catch((error: unknown) => ({ ok: false, error }));
+  }
+
+  wrap(work: (...args: unknown[]) => unknown, options: WrapOptions = {}): (...args: unknown[]) => Promise<unknown> {
+    const { key, ...others } = options;
+    const execute = (run: Work<unknown>, callOptions: CallOptions): Promise<unknown> => this.execute(run, callOptions);
+    return async function guarded(this: unknown, ...args: unknown[]): Promise<unknown> {
+      const callOptions: CallOptions = key === undefined ? others : { ...others, key: typeof key === 'function' ? key(...args) : key };
+      return await execute(() => work.apply(this, args), callOptions);
+    };
+  }
+
+  tryAcquire(options?: CallOptions): Admission | Refusal {
+    return this.#admit(options, false) as Admission | Refusal;
+  }
+
+  async acquire(options?: CallOptions): Promise<Admission> {
+    const answer = await this.#admit(options, true);
+    if (answer.admitted) return answer;
+    throw answer.error;
+  }
+
+  on(type: string, listener: Listener<never>): Off {
+    if (typeof listener !== 'function')
+      throw new OptionsError([{ path: `${this.name}.on`, expected: 'a function (event) => void', got: typeof listener }]);
+    return this.#outlet.on(type, listener as Listener);
+  }
+
+  describe(): PlainData & { readonly name: string; readonly layers: readonly LayerDescription[] } {
+    return { name: this.name, layers: describeLayers(this.layers) };
+  }
+
+  snapshot(): PlainData & {
+    readonly name: string;
+    readonly active: number;
+    readonly closed: boolean;
+    readonly policies: readonly PlainData[];
+  } {
+    return { name: this.name, active: this.#life.active, closed: this.#life.closed, policies: snapshotLayers(this.layers) };
+  }
+
+  lint(): readonly Advice[] {
+    return lintLayers(this.describe().layers);
+  }
+
+  async close(options: { readonly drain?: Duration } = {}): Promise<void> {
+    const { drain } = readOptions<{ drain: number }>('close', { drain: duration({ infinite: true }).or('30s') }, options);
+    await this.#life.close(drain);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  mount(next: Handler, outer: Scope): Handler {
+    const scope = this.inner(outer);
+    return composeAround([{ policy: this.#life.policy(), name: this.name }, ...this.layers], scope, next);
+  }
+
+  inner(outer: Scope): Scope {
+    const sink = new FanOut(this.#outlet, outer.sink);
+    return new Scope(this.name, this.#own.clock ?? outer.clock, this.#own.random ?? outer.random, this.#scope.stack || outer.stack, sink);
+  }
+
+  life(): GatePolicy {
+    return this.#life.policy();
+  }
+
+  get tracks(): boolean {
+    return this.layers.some(({ policy }) => policy.tracks === true);
+  }
+
+  #begin<R>(work: Work<unknown>, options: CallOptions | undefined, edge: (outcome: Outcome, call: Call) => R): Promise<R> {
+    let call: Call;
+    try {
+      if (typeof work !== 'function')
+        throw new OptionsError([{ path: `${this.name}.execute`, expected: 'a function to run', got: show(work) }]);
+      call = this.#call(work, options, true);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const alarm = this.#open(call);
+    const finish = (outcome: Outcome): R => {
+      this.#close(call, alarm, outcome);
+      return edge(outcome, call);
+    };
+    return call.failure === undefined ? this.#frame.run(call, finish) : Promise.resolve(call.failure).then(finish);
+  }
+
+  #admit(options: CallOptions | undefined, waits: boolean): Admission | Refusal | Promise<Admission | Refusal> {
+    this.#gates ??= gatesOf(this.layers, this.#scope);
+    if (typeof this.#gates === 'string') {
+      throw new OptionsError([
+        {
+          path: `${this.name}.${waits ? 'acquire' : 'tryAcquire'}`,
+          expected: 'a pipeline of gates only; use execute',
+          got: `a pipeline with ${this.#gates}`,
+        },
+      ]);
+    }
+    const call = this.#call(nothing, options, waits);
+    const alarm = this.#open(call);
+    return admit(this.#gates, call, (outcome) => this.#close(call, alarm, outcome));
+  }
+
+  #call(work: Work<unknown>, options: CallOptions | undefined, waits: boolean): Call {
+    const at = this.#scope.clock.now();
+    if (options === undefined) return new Call(this.#scope, work, noOptions, waits, at, Infinity);
+    const settings = readCallOptions(options);
+    return new Call(this.#scope, work, settings, waits, at, at + settings.deadline);
+  }
+
+  /** Opens the books on a call. One that cannot start (aborted before, pipeline closed, no time left) is cut at once. */
+  #open(call: Call): Alarm | undefined {
+    this.#life.add(call);
+    if (this.#life.closed) call.cut(this.#life.refusal());
+    call.follow();
+    if (call.deadline === Infinity || call.failure !== undefined) return undefined;
+    const since = call.at;
+    const alarm = new Alarm(this.#scope.clock, () => call.cut(expired(call, since)));
+    if (call.deadline <= since) call.cut(expired(call, since));
+    else alarm.set(call.deadline, since);
+    return alarm;
+  }
+
+  #close(call: Call, alarm: Alarm | undefined, outcome: Outcome): void {
+    alarm?.clear();
+    call.unfollow();
+    this.#life.delete(call);
+    if (this.#scope.listening) emitSettled(this.#scope, call, outcome);
+  }
+}
+
+function unwrap(outcome: Outcome): unknown {
+  if (outcome instanceof Failure) throw outcome.error;
+  return outcome;
+}
+
+function asSettled(outcome: Outcome, { degraded }: Call): Settled<unknown> {
+  if (outcome instanceof Failure) return { ok: false, error: outcome.error };
+  return degraded ? { ok: true, value: outcome, degraded } : { ok: true, value: outcome };
+}
+
+/** The call ran out of time: it never started, or it was abandoned. */
+function expired(call: Call, since: number): Failure {
+  const { scope, key, deadline } = call;
+  const after = deadline - since;
+  const details = { pipeline: scope.pipeline, key };
+  if (call.started)
+    return new Failure(new TimeoutError(`${scope.pipeline}: the deadline passed after ${after} ms`, { ...details, after }), 'timeout');
+  return refuse(made(DeadlineExceededError, `${scope.pipeline}: the deadline passed before the work could start`, details, scope.stack));
+}
+
+function emitSettled(scope: Scope, call: Call, outcome: Outcome): void {
+  const duration = scope.clock.now() - call.begun;
+  if (outcome instanceof Failure) scope.emit('pipeline.settled', 'debug', call, { outcome: outcome.kind, duration, error: outcome.error });
+  else scope.emit('pipeline.settled', 'debug', call, { outcome: call.degraded ? 'degraded' : 'success', duration });
+}
+
+function nothing(): void {}
+
+function isClock(value: unknown): value is Clock {
+  const clock = value as Partial<Clock> | null;
+  return (
+    typeof clock === 'object' &&
+    typeof clock?.now === 'function' &&
+    typeof clock.setTimeout === 'function' &&
+    typeof clock.clearTimeout === 'function'
+  );
+}
+
+function checkPolicies(name: string, policies: unknown): void {
+  const expected = 'an array of policies, outermost first';
+  if (!Array.isArray(policies)) throw new OptionsError([{ path: `${name}.policies`, expected, got: show(policies) }]);
+  policies.forEach((policy: unknown, i) => {
+    const { kind, mount } = (policy ?? {}) as { kind?: unknown; mount?: unknown };
+    if (typeof kind !== 'string' || typeof mount !== 'function')
+      throw new OptionsError([{ path: `${name}.policies[${i}]`, expected: 'a policy', got: show(policy) }]);
+  });
+}

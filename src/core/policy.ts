@@ -1,0 +1,63 @@
+import type { Call } from './call.ts';
+import { Frame } from './frame.ts';
+import type { Outcome } from './outcome.ts';
+import type { Scope } from './scope.ts';
+import type { Gate, Reaction, Stage } from './stage.ts';
+
+/** What lies inside a policy, seen from it: takes the call down and brings the outcome up. Never rejects. */
+export type Handler = (call: Call) => Promise<Outcome>;
+
+/** Options or state as plain data: it survives JSON. */
+export type PlainData = Readonly<Record<string, unknown>>;
+
+declare const sees: unique symbol;
+declare const adds: unique symbol;
+
+/**
+ * A policy: frozen options and state, held as long as you hold the object. Mounting it in several pipelines shares the state on purpose.
+ *
+ * `Sees` is the result type its predicates look at (the work must fit it), `Adds` what it may answer with instead of the work's result.
+ */
+export interface Policy<in Sees = unknown, out Adds = never> {
+  /** One word for what it is: `circuit-breaker`. */
+  readonly kind: string;
+  /** What the user calls it; without one, pipelines number policies of the same kind. */
+  readonly name?: string | undefined;
+  /** Puts the policy around `next`; called once per pipeline, never per call. */
+  mount(next: Handler, scope: Scope): Handler;
+  /** The live state, as plain data. */
+  snapshot(): PlainData;
+  /** The resolved options, as plain data. */
+  describe(): PlainData;
+  /** True if the policy asks which call the code that calls it runs in (see `currentCall`). */
+  readonly tracks?: boolean;
+  readonly [sees]?: (value: Sees) => void;
+  readonly [adds]?: Adds;
+}
+
+/** A policy that only admits and accounts. Pipelines fuse neighbouring gates and reactions into one frame. */
+export interface GatePolicy extends Policy {
+  /** The gate for one pipeline. */
+  gate(scope: Scope): Gate;
+}
+
+/** A policy that answers to outcomes. */
+export interface ReactionPolicy<in Sees = unknown, out Adds = never> extends Policy<Sees, Adds> {
+  /** The reaction for one pipeline. */
+  reaction(scope: Scope): Reaction;
+}
+
+/** Any policy at all. */
+export type AnyPolicy = Policy<never, unknown>;
+
+/** The gate or reaction of a policy made of one. */
+export function stageOf(policy: AnyPolicy, scope: Scope): Stage | undefined {
+  const { gate, reaction } = policy as Partial<GatePolicy & ReactionPolicy>;
+  if (typeof gate === 'function') return { gate: gate.call(policy, scope), scope };
+  return typeof reaction === 'function' ? { reaction: reaction.call(policy, scope), scope } : undefined;
+}
+
+/** What a policy made of a gate or a reaction answers to `mount`: itself, alone in a frame. */
+export function mountAlone(policy: AnyPolicy, next: Handler, scope: Scope): Handler {
+  return new Frame([stageOf(policy, scope) as Stage], next).handle;
+}

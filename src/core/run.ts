@@ -1,0 +1,51 @@
+import type { Call } from './call.ts';
+import { type Outcome, thrown } from './outcome.ts';
+import { runAs } from './context.ts';
+
+/** Starts the work: the innermost step of every pipeline, and the only one that runs user code it does not wait for. May reject. */
+export function run(call: Call): Promise<Outcome> {
+  if (call.failure !== undefined) return Promise.resolve(call.failure);
+  call.markStarted();
+  return follow(call, call.work);
+}
+
+/** As {@link run}, and the work can ask `currentCall()`. */
+export function runTracked(call: Call): Promise<Outcome> {
+  if (call.failure !== undefined) return Promise.resolve(call.failure);
+  call.markStarted();
+  return follow(call, runWork);
+}
+
+function runWork(call: Call): unknown {
+  return runAs(call, call.work);
+}
+
+/**
+ * Runs a user's function on behalf of a call. If the call is cut short before it settles, the answer is the cut, and what still runs is
+ * abandoned: its late outcome is swallowed and reported. Both places of `then` hold the promise's own resolving functions: that is
+ * what lets V8 follow an error thrown after an `await` in the work back to the caller (law 9).
+ */
+export function follow(call: Call, work: (call: Call) => unknown): Promise<Outcome> {
+  let promise: Promise<unknown>;
+  try {
+    const result = work(call);
+    if (!isThenable(result)) return Promise.resolve(result);
+    promise = Promise.resolve(result);
+  } catch (error) {
+    return Promise.resolve(thrown(error));
+  }
+  if (!call.cuttable) return promise;
+  return new Promise((resolve, reject) => {
+    call.waiter = (failure) => {
+      call.abandon(promise);
+      resolve(failure);
+    };
+    promise.then(resolve, reject);
+  });
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    value !== null && (typeof value === 'object' || typeof value === 'function') && typeof (value as { then?: unknown }).then === 'function'
+  );
+}

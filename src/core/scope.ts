@@ -1,0 +1,60 @@
+import type { Call } from './call.ts';
+import type { Clock, Random } from './clock.ts';
+import type { Level, Sink } from './events.ts';
+
+/**
+ * What one pipeline gives its policies: a name, time, chance, and the outlet for events. Each policy gets its own view of it, which
+ * stamps the policy's name on what it emits.
+ */
+export class Scope {
+  /** Name of the pipeline. */
+  readonly pipeline: string;
+  /** Name of the policy this view belongs to. */
+  readonly policy: string | undefined;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Whether refusals carry a stack trace. */
+  readonly stack: boolean;
+  /** Where events go. */
+  readonly sink: Sink;
+
+  constructor(pipeline: string, clock: Clock, random: Random, stack: boolean, sink: Sink, policy?: string) {
+    this.pipeline = pipeline;
+    this.clock = clock;
+    this.random = random;
+    this.stack = stack;
+    this.sink = sink;
+    this.policy = policy;
+  }
+
+  /** The same scope as a policy of this name sees it. */
+  for(policy: string): Scope {
+    return new Scope(this.pipeline, this.clock, this.random, this.stack, this.sink, policy);
+  }
+
+  /** Whether anybody listens. Ask before building what `emit` takes: events cost nothing when nobody does. */
+  get listening(): boolean {
+    return this.sink.listening;
+  }
+
+  /** Sends an event out. `call` lends it its key and operation. */
+  emit(type: string, level: Level, call: Call | undefined, fields: object): void {
+    this.sink.emit({
+      type,
+      level,
+      at: this.clock.now(),
+      pipeline: this.pipeline,
+      policy: this.policy,
+      key: call?.key,
+      operation: call?.operation,
+      ...fields,
+    });
+  }
+
+  /** Reports a user's callback that threw; the call goes on as if it had not been there. */
+  report(callback: string, error: unknown): void {
+    const { pipeline, policy } = this;
+    const event = { type: 'pipeline.callback-failed', level: 'error' as const, at: this.clock.now(), pipeline, policy, callback, error };
+    this.sink.report(event, error);
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * Listening to callers' abort signals. Many calls may share one signal (a server's shutdown, a request's disconnect): they share
+ * one listener, which goes when the last of them has settled.
+ */
+
+/** Something that can be cut short. */
+export interface Cancellable {
+  cancel(reason: unknown): void;
+}
+
+class Subscribers {
+  readonly calls = new Set<Cancellable>();
+  readonly #signal: AbortSignal;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  add(call: Cancellable): void {
+    if (this.calls.size === 0) this.#signal.addEventListener('abort', this);
+    this.calls.add(call);
+  }
+
+  delete(call: Cancellable): void {
+    if (this.calls.delete(call) && this.calls.size === 0) this.#signal.removeEventListener('abort', this);
+  }
+
+  handleEvent(): void {
+    this.#signal.removeEventListener('abort', this);
+    const calls = [...this.calls];
+    this.calls.clear();
+    for (const call of calls) call.cancel(this.#signal.reason);
+  }
+}
+
+const subscribersOf = new WeakMap<AbortSignal, Subscribers>();
+
+/** Cancels `call` when `signal` aborts. */
+export function subscribe(signal: AbortSignal, call: Cancellable): void {
+  let subscribers = subscribersOf.get(signal);
+  if (subscribers === undefined) {
+    subscribers = new Subscribers(signal);
+    subscribersOf.set(signal, subscribers);
+  }
+  subscribers.add(call);
+}
+
+/** Forgets the call; the signal keeps no trace of it. */
+export function unsubscribe(signal: AbortSignal, call: Cancellable): void {
+  subscribersOf.get(signal)?.delete(call);
+}

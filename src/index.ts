@@ -1,0 +1,40 @@
+/** The face of the package: policies, pipelines, and what is needed to write your own. */
+
+export { pipeline, type Pipeline, type PipelineOptions } from './core/pipeline.ts';
+export { definePolicy, fromMiddleware, type DriverDefinition, type GateDefinition, type Middleware } from './core/define.ts';
+export type { CallOptions, Priority } from './core/call-options.ts';
+export type { Call, Work } from './core/call.ts';
+export type { Clock, Random, TimerHandle } from './core/clock.ts';
+export type { Duration } from './core/options.ts';
+export type { Admission, Refusal } from './core/admission.ts';
+export type { Advice } from './core/lint.ts';
+export type { LayerDescription } from './core/compose.ts';
+export type { EventFields, EventOf, Level, Listener, Off, PipelineEvent } from './core/events.ts';
+export { Failure, isFailure, refuse, verdictOf, type FailureKind, type Outcome, type Settled, type Verdict } from './core/outcome.ts';
+export type { AnyPolicy, GatePolicy, Handler, PlainData, Policy, ReactionPolicy } from './core/policy.ts';
+export type { Gate, Narrowing, Reaction } from './core/stage.ts';
+export type { Scope } from './core/scope.ts';
+export {
+  BulkheadFullError,
+  CircuitIsolatedError,
+  CircuitOpenError,
+  DeadlineExceededError,
+  DegradedError,
+  OptionsError,
+  OverloadedError,
+  QueueTimeoutError,
+  RateLimitedError,
+  RejectedError,
+  ResilienceError,
+  ShutdownError,
+  StoreError,
+  ThrottledError,
+  TimeoutError,
+  type ErrorDetails,
+  type OptionProblem,
+  type RefusalDetails,
+} from './core/errors.ts';
+
+export { fallback, type Fallback, type FallbackOptions } from './policies/fallback.ts';
+export { retry, type BackoffOptions, type GiveUpReason, type Retry, type RetryContext, type RetryOptions } from './policies/retry.ts';
+export { timeout, type Timeout, type TimeoutOptions } from './policies/timeout.ts';

@@ -1,0 +1,22 @@
+import { defineConfig } from 'vitest/config';
+
+const root = import.meta.dirname;
+/** `BUILT=1` runs the same tests against the built package (see `npm run test:matrix`). */
+const built = process.env['BUILT'] === '1';
+const entry = (source: string): string => (built ? `${root}/dist/${source}.js` : `${root}/src/${source}.ts`);
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^breakwater$/, replacement: entry('index') },
+      { find: /^breakwater\/testing$/, replacement: entry('testing/index') },
+      { find: /^breakwater\/express$/, replacement: entry('http/express') },
+    ],
+  },
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: built ? ['test/architecture.test.ts', 'test/core/**', 'test/algorithms/**', 'test/docs/**'] : [],
+    testTimeout: 20_000,
+    coverage: { include: ['src/**/*.ts'], reporter: ['text-summary', 'json-summary'] },
+  },
+});
