@@ -1,5 +1,5 @@
 import type { Call } from './call.ts';
-import { Passage } from './frame.ts';
+import { Passage } from './passage.ts';
 import { Failure, type Outcome, thrown } from './outcome.ts';
 import type { Stage } from './stage.ts';
 

@@ -1,3 +1,4 @@
+import type { Alarm } from './alarm.ts';
 import { subscribe, unsubscribe, type Cancellable } from './signals.ts';
 import { Failure, type Outcome, thrown } from './outcome.ts';
 import type { Scope } from './scope.ts';
@@ -41,6 +42,8 @@ export class Call implements Cancellable {
   waiter: ((failure: Failure) => void) | undefined = undefined;
   /** Told about an outcome that arrived after the call was cut short. */
   onLate: ((outcome: Outcome) => void) | undefined = undefined;
+  /** Rings at the deadline, if the caller set one. */
+  alarm: Alarm | undefined = undefined;
   /** Neighbours among the calls its pipeline has under way. */
   before: Call | undefined = undefined;
   after: Call | undefined = undefined;

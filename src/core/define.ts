@@ -90,7 +90,7 @@ export function fromMiddleware<Adds = never>(middleware: Middleware, { name }: {
   return definePolicy<unknown, Adds>({
     kind: 'middleware',
     ...(name !== undefined && { name }),
-    mount: (next) => async (call) => await (middleware(call, async () => unwrap(await next(call)))),
+    mount: (next) => async (call) => await middleware(call, async () => unwrap(await next(call))),
   });
 }
 

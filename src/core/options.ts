@@ -156,13 +156,7 @@ export function anything<T = unknown>(expected = 'any value'): Field<T> {
 /** An object with options of its own; `lift` lets a shorter form stand for it. */
 export function group<Settings>(fields: Fields<Settings>, lift?: (value: unknown) => unknown): Field<Settings> {
   const read: Read<Settings> = (value, path, problems) => readFields(path, fields, lift === undefined ? value : lift(value), problems);
-  return new Field<Settings>(
-    `an object with ${Object.keys(fields).join(', ')}`,
-    read,
-    undefined,
-    true,
-    fields,
-  );
+  return new Field<Settings>(`an object with ${Object.keys(fields).join(', ')}`, read, undefined, true, fields);
 }
 
 /** A rule that spans several options: answers with what is wrong, if anything is. */

@@ -133,11 +133,11 @@ class PolicyPipeline implements Nested {
   }
 
   execute(work: Work<unknown>, options?: CallOptions): Promise<unknown> {
-    return this.#begin(work, options, unwrap);
+    return this.#begin(work, options, this.#unwrap);
   }
 
   executeOutcome(work: Work<unknown>, options?: CallOptions): Promise<Settled<unknown>> {
-    return this.#begin(work, options, asSettled).catch((error: unknown) => ({ ok: false, error }));
+    return this.#begin(work, options, this.#describe).catch((error: unknown) => ({ ok: false, error }));
   }
 
   wrap(work: (...args: unknown[]) => unknown, options: WrapOptions = {}): (...args: unknown[]) => Promise<unknown> {
@@ -214,70 +214,58 @@ class PolicyPipeline implements Nested {
     try {
       if (typeof work !== 'function')
         throw new OptionsError([{ path: `${this.name}.execute`, expected: 'a function to run', got: show(work) }]);
-      call = this.#call(work, options, true);
+      call = this.#open(work, options, true);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(error as Error);
     }
-    const alarm = this.#open(call);
-    const finish = (outcome: Outcome): R => {
-      this.#close(call, alarm, outcome);
-      return edge(outcome, call);
-    };
-    return call.failure === undefined ? this.#frame.run(call, finish) : Promise.resolve(call.failure).then(finish);
+    if (call.failure === undefined) return this.#frame.run(call, edge);
+    return Promise.resolve(call.failure).then((failure) => edge(failure, call));
   }
 
   #admit(options: CallOptions | undefined, waits: boolean): Admission | Refusal | Promise<Admission | Refusal> {
     this.#gates ??= gatesOf(this.layers, this.#scope);
     if (typeof this.#gates === 'string') {
-      throw new OptionsError([
-        {
-          path: `${this.name}.${waits ? 'acquire' : 'tryAcquire'}`,
-          expected: 'a pipeline of gates only; use execute',
-          got: `a pipeline with ${this.#gates}`,
-        },
-      ]);
+      const path = `${this.name}.${waits ? 'acquire' : 'tryAcquire'}`;
+      throw new OptionsError([{ path, expected: 'a pipeline of gates only; use execute', got: `a pipeline with ${this.#gates}` }]);
     }
-    const call = this.#call(nothing, options, waits);
-    const alarm = this.#open(call);
-    return admit(this.#gates, call, (outcome) => this.#close(call, alarm, outcome));
+    const call = this.#open(nothing, options, waits);
+    return admit(this.#gates, call, (outcome) => this.#close(call, outcome));
   }
 
-  #call(work: Work<unknown>, options: CallOptions | undefined, waits: boolean): Call {
+  /** Makes a call and opens the books on it. One that cannot start (aborted before, pipeline closed, no time left) is cut at once. */
+  #open(work: Work<unknown>, options: CallOptions | undefined, waits: boolean): Call {
     const at = this.#scope.clock.now();
-    if (options === undefined) return new Call(this.#scope, work, noOptions, waits, at, Infinity);
-    const settings = readCallOptions(options);
-    return new Call(this.#scope, work, settings, waits, at, at + settings.deadline);
-  }
-
-  /** Opens the books on a call. One that cannot start (aborted before, pipeline closed, no time left) is cut at once. */
-  #open(call: Call): Alarm | undefined {
+    const settings = options === undefined ? noOptions : readCallOptions(options);
+    const call = new Call(this.#scope, work, settings, waits, at, at + settings.deadline);
     this.#life.add(call);
     if (this.#life.closed) call.cut(this.#life.refusal());
+    if (options === undefined || call.failure !== undefined) return call;
     call.follow();
-    if (call.deadline === Infinity || call.failure !== undefined) return undefined;
-    const since = call.at;
-    const alarm = new Alarm(this.#scope.clock, () => call.cut(expired(call, since)));
-    if (call.deadline <= since) call.cut(expired(call, since));
-    else alarm.set(call.deadline, since);
-    return alarm;
+    if (call.deadline <= at) call.cut(expired(call, at));
+    if (call.deadline === Infinity || call.failure !== undefined) return call;
+    call.alarm = new Alarm(this.#scope.clock, () => call.cut(expired(call, at)));
+    call.alarm.set(call.deadline, at);
+    return call;
   }
 
-  #close(call: Call, alarm: Alarm | undefined, outcome: Outcome): void {
-    alarm?.clear();
+  #close(call: Call, outcome: Outcome): void {
+    call.alarm?.clear();
     call.unfollow();
     this.#life.delete(call);
     if (this.#scope.listening) emitSettled(this.#scope, call, outcome);
   }
-}
 
-function unwrap(outcome: Outcome): unknown {
-  if (outcome instanceof Failure) throw outcome.error;
-  return outcome;
-}
+  readonly #unwrap = (outcome: Outcome, call: Call): unknown => {
+    this.#close(call, outcome);
+    if (outcome instanceof Failure) throw outcome.error;
+    return outcome;
+  };
 
-function asSettled(outcome: Outcome, { degraded }: Call): Settled<unknown> {
-  if (outcome instanceof Failure) return { ok: false, error: outcome.error };
-  return degraded ? { ok: true, value: outcome, degraded } : { ok: true, value: outcome };
+  readonly #describe = (outcome: Outcome, call: Call): Settled<unknown> => {
+    this.#close(call, outcome);
+    if (outcome instanceof Failure) return { ok: false, error: outcome.error };
+    return call.degraded ? { ok: true, value: outcome, degraded: true } : { ok: true, value: outcome };
+  };
 }
 
 /** The call ran out of time: it never started, or it was abandoned. */
