@@ -1,27 +1,51 @@
-import type { Call } from './call.ts';
-import type { Clock } from './clock.ts';
 import { Alarm } from './alarm.ts';
-import { ShutdownError, made } from './errors.ts';
-import { type Failure, refuse } from './outcome.ts';
+import { Call, type Work } from './call.ts';
+import { type CallOptions, noOptions, readCallOptions } from './call-options.ts';
+import { DeadlineExceededError, ShutdownError, TimeoutError, made } from './errors.ts';
+import { Failure, type Outcome, refuse } from './outcome.ts';
 import { type GatePolicy, mountAlone } from './policy.ts';
+import type { Scope } from './scope.ts';
 import type { Gate, Narrowing } from './stage.ts';
 
 /** The calls a pipeline has under way, and whether it still takes any. */
 export class Life {
-  readonly #pipeline: string;
-  readonly #clock: Clock;
+  readonly #scope: Scope;
   #newest: Call | undefined = undefined;
   #whenIdle: (() => void)[] = [];
   /** Calls under way. */
   active = 0;
   closed = false;
 
-  constructor(pipeline: string, clock: Clock) {
-    this.#pipeline = pipeline;
-    this.#clock = clock;
+  constructor(scope: Scope) {
+    this.#scope = scope;
   }
 
-  add(call: Call): void {
+  /** Makes a call and opens the books on it. One that cannot start (aborted before, pipeline closed, no time left) is cut at once. */
+  open(work: Work<unknown>, options: CallOptions | undefined, waits: boolean): Call {
+    const at = this.#scope.clock.now();
+    const settings = options === undefined ? noOptions : readCallOptions(options);
+    const call = new Call(this.#scope, work, settings, waits, at, at + settings.deadline);
+    this.#add(call);
+    if (this.closed) call.cut(this.refusal());
+    if (options === undefined || call.failure !== undefined) return call;
+    call.follow();
+    if (call.deadline <= at) call.cut(expired(call, at));
+    else if (call.deadline !== Infinity) {
+      call.alarm = new Alarm(this.#scope.clock, () => call.cut(expired(call, at)));
+      call.alarm.set(call.deadline, at);
+    }
+    return call;
+  }
+
+  /** Closes the books on a call. */
+  close(call: Call, outcome: Outcome): void {
+    call.alarm?.clear();
+    call.unfollow();
+    this.#delete(call);
+    if (this.#scope.listening) emitSettled(this.#scope, call, outcome);
+  }
+
+  #add(call: Call): void {
     const next = this.#newest;
     if (next !== undefined) {
       next.before = call;
@@ -31,7 +55,7 @@ export class Life {
     this.active++;
   }
 
-  delete(call: Call): void {
+  #delete(call: Call): void {
     const { before, after } = call;
     if (before === undefined) this.#newest = after;
     else before.after = after;
@@ -42,15 +66,15 @@ export class Life {
 
   /** What a call gets that comes too late. */
   refusal(): Failure {
-    return refuse(made(ShutdownError, `${this.#pipeline} is closed`, { pipeline: this.#pipeline }, false));
+    return refuse(made(ShutdownError, `${this.#scope.pipeline} is closed`, { pipeline: this.#scope.pipeline }, false));
   }
 
   /** Takes no more calls, waits for those under way, and after `drain` ms cuts what is left. */
-  async close(drain: number): Promise<void> {
+  async end(drain: number): Promise<void> {
     this.closed = true;
     if (this.active === 0) return;
     await new Promise<void>((resolve) => {
-      const alarm = new Alarm(this.#clock, () => {
+      const alarm = new Alarm(this.#scope.clock, () => {
         for (let call = this.#newest; call !== undefined; call = call.after) call.cut(this.refusal());
         resolve();
       });
@@ -58,7 +82,7 @@ export class Life {
         alarm.clear();
         resolve();
       });
-      const now = this.#clock.now();
+      const now = this.#scope.clock.now();
       alarm.set(now + drain, now);
     });
   }
@@ -69,7 +93,7 @@ export class Life {
       enter: (call) => {
         if (this.closed) return this.refusal();
         const inner = call.derive();
-        this.add(inner);
+        this.#add(inner);
         return { inner };
       },
       settle: ({ inner }) => this.#leave(inner),
@@ -88,6 +112,22 @@ export class Life {
 
   #leave(call: Call): void {
     call.parent?.release(call);
-    this.delete(call);
+    this.#delete(call);
   }
+}
+
+/** The call ran out of time: it never started, or it was abandoned. */
+function expired(call: Call, since: number): Failure {
+  const { scope, key, deadline } = call;
+  const after = deadline - since;
+  const details = { pipeline: scope.pipeline, key };
+  if (call.started)
+    return new Failure(new TimeoutError(`${scope.pipeline}: the deadline passed after ${after} ms`, { ...details, after }), 'timeout');
+  return refuse(made(DeadlineExceededError, `${scope.pipeline}: the deadline passed before the work could start`, details, scope.stack));
+}
+
+function emitSettled(scope: Scope, call: Call, outcome: Outcome): void {
+  const duration = scope.clock.now() - call.begun;
+  if (outcome instanceof Failure) scope.emit('pipeline.settled', 'debug', call, { outcome: outcome.kind, duration, error: outcome.error });
+  else scope.emit('pipeline.settled', 'debug', call, { outcome: call.degraded ? 'degraded' : 'success', duration });
 }

@@ -1,7 +1,6 @@
 import { type Admission, type Refusal, admit } from './admission.ts';
-import { Alarm } from './alarm.ts';
-import { Call, type Work } from './call.ts';
-import { type CallOptions, noOptions, readCallOptions } from './call-options.ts';
+import type { Call, Work } from './call.ts';
+import type { CallOptions } from './call-options.ts';
 import { type Clock, type Random, systemClock, systemRandom } from './clock.ts';
 import {
   type LayerDescription,
@@ -13,14 +12,14 @@ import {
   nameLayers,
   snapshotLayers,
 } from './compose.ts';
-import { DeadlineExceededError, OptionsError, TimeoutError, made } from './errors.ts';
+import { OptionsError } from './errors.ts';
 import { type EventFields, type EventOf, FanOut, type Listener, type Off, Outlet } from './events.ts';
 import type { AddsOf, InOrder, Policies, SeesOf } from './inference.ts';
 import type { Frame } from './frame.ts';
 import { Life } from './life.ts';
 import { type Advice, lintLayers } from './lint.ts';
 import { type Duration, type Fields, duration, field, flag, fn, readOptions, show, text } from './options.ts';
-import { Failure, type Outcome, type Settled, refuse } from './outcome.ts';
+import { Failure, type Outcome, type Settled } from './outcome.ts';
 import type { AnyPolicy, GatePolicy, Handler, PlainData, Policy } from './policy.ts';
 import { Scope } from './scope.ts';
 
@@ -127,7 +126,7 @@ class PolicyPipeline implements Nested {
     this.layers = nameLayers(options.name, policies);
     this.#own = { clock: options.clock, random: options.random };
     this.#scope = new Scope(options.name, options.clock ?? systemClock, options.random ?? systemRandom, options.stack, this.#outlet);
-    this.#life = new Life(options.name, this.#scope.clock);
+    this.#life = new Life(this.#scope);
     this.#frame = compose(this.layers, this.#scope);
     if (options.on !== undefined) this.#outlet.on('*', options.on);
   }
@@ -184,7 +183,7 @@ class PolicyPipeline implements Nested {
 
   async close(options: { readonly drain?: Duration } = {}): Promise<void> {
     const { drain } = readOptions<{ drain: number }>('close', { drain: duration({ infinite: true }).or('30s') }, options);
-    await this.#life.close(drain);
+    await this.#life.end(drain);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -214,9 +213,9 @@ class PolicyPipeline implements Nested {
     try {
       if (typeof work !== 'function')
         throw new OptionsError([{ path: `${this.name}.execute`, expected: 'a function to run', got: show(work) }]);
-      call = this.#open(work, options, true);
+      call = this.#life.open(work, options, true);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
     if (call.failure === undefined) return this.#frame.run(call, edge);
     return Promise.resolve(call.failure).then((failure) => edge(failure, call));
@@ -228,60 +227,21 @@ class PolicyPipeline implements Nested {
       const path = `${this.name}.${waits ? 'acquire' : 'tryAcquire'}`;
       throw new OptionsError([{ path, expected: 'a pipeline of gates only; use execute', got: `a pipeline with ${this.#gates}` }]);
     }
-    const call = this.#open(nothing, options, waits);
-    return admit(this.#gates, call, (outcome) => this.#close(call, outcome));
-  }
-
-  /** Makes a call and opens the books on it. One that cannot start (aborted before, pipeline closed, no time left) is cut at once. */
-  #open(work: Work<unknown>, options: CallOptions | undefined, waits: boolean): Call {
-    const at = this.#scope.clock.now();
-    const settings = options === undefined ? noOptions : readCallOptions(options);
-    const call = new Call(this.#scope, work, settings, waits, at, at + settings.deadline);
-    this.#life.add(call);
-    if (this.#life.closed) call.cut(this.#life.refusal());
-    if (options === undefined || call.failure !== undefined) return call;
-    call.follow();
-    if (call.deadline <= at) call.cut(expired(call, at));
-    if (call.deadline === Infinity || call.failure !== undefined) return call;
-    call.alarm = new Alarm(this.#scope.clock, () => call.cut(expired(call, at)));
-    call.alarm.set(call.deadline, at);
-    return call;
-  }
-
-  #close(call: Call, outcome: Outcome): void {
-    call.alarm?.clear();
-    call.unfollow();
-    this.#life.delete(call);
-    if (this.#scope.listening) emitSettled(this.#scope, call, outcome);
+    const call = this.#life.open(nothing, options, waits);
+    return admit(this.#gates, call, (outcome) => this.#life.close(call, outcome));
   }
 
   readonly #unwrap = (outcome: Outcome, call: Call): unknown => {
-    this.#close(call, outcome);
+    this.#life.close(call, outcome);
     if (outcome instanceof Failure) throw outcome.error;
     return outcome;
   };
 
   readonly #describe = (outcome: Outcome, call: Call): Settled<unknown> => {
-    this.#close(call, outcome);
+    this.#life.close(call, outcome);
     if (outcome instanceof Failure) return { ok: false, error: outcome.error };
     return call.degraded ? { ok: true, value: outcome, degraded: true } : { ok: true, value: outcome };
   };
-}
-
-/** The call ran out of time: it never started, or it was abandoned. */
-function expired(call: Call, since: number): Failure {
-  const { scope, key, deadline } = call;
-  const after = deadline - since;
-  const details = { pipeline: scope.pipeline, key };
-  if (call.started)
-    return new Failure(new TimeoutError(`${scope.pipeline}: the deadline passed after ${after} ms`, { ...details, after }), 'timeout');
-  return refuse(made(DeadlineExceededError, `${scope.pipeline}: the deadline passed before the work could start`, details, scope.stack));
-}
-
-function emitSettled(scope: Scope, call: Call, outcome: Outcome): void {
-  const duration = scope.clock.now() - call.begun;
-  if (outcome instanceof Failure) scope.emit('pipeline.settled', 'debug', call, { outcome: outcome.kind, duration, error: outcome.error });
-  else scope.emit('pipeline.settled', 'debug', call, { outcome: call.degraded ? 'degraded' : 'success', duration });
 }
 
 function nothing(): void {}

@@ -13,12 +13,8 @@ export type PlainData = Readonly<Record<string, unknown>>;
 declare const sees: unique symbol;
 declare const adds: unique symbol;
 
-/**
- * A policy: frozen options and state, held as long as you hold the object. Mounting it in several pipelines shares the state on purpose.
- *
- * `Sees` is the result type its predicates look at (the work must fit it), `Adds` what it may answer with instead of the work's result.
- */
-export interface Policy<in Sees = unknown, out Adds = never> {
+/** A policy: frozen options and state, held as long as you hold the object. Mounting it in several pipelines shares the state on purpose. */
+export interface AnyPolicy {
   /** One word for what it is: `circuit-breaker`. */
   readonly kind: string;
   /** What the user calls it; without one, pipelines number policies of the same kind. */
@@ -31,6 +27,13 @@ export interface Policy<in Sees = unknown, out Adds = never> {
   describe(): PlainData;
   /** True if the policy asks which call the code that calls it runs in (see `currentCall`). */
   readonly tracks?: boolean;
+}
+
+/**
+ * A policy and what it does to types: `Sees` is the result its predicates look at (the work must fit it), `Adds` what it may answer with
+ * instead of the work's result.
+ */
+export interface Policy<in Sees = unknown, out Adds = never> extends AnyPolicy {
   readonly [sees]?: (value: Sees) => void;
   readonly [adds]?: Adds;
 }
@@ -46,9 +49,6 @@ export interface ReactionPolicy<in Sees = unknown, out Adds = never> extends Pol
   /** The reaction for one pipeline. */
   reaction(scope: Scope): Reaction;
 }
-
-/** Any policy at all. */
-export type AnyPolicy = Policy<never, unknown>;
 
 /** The gate or reaction of a policy made of one. */
 export function stageOf(policy: AnyPolicy, scope: Scope): Stage | undefined {
