@@ -109,12 +109,24 @@ export function describeLayers(layers: readonly Layer[]): readonly LayerDescript
   return layers.map(({ policy, name }) => ({
     kind: policy.kind,
     name,
-    options: isNested(policy) ? {} : policy.describe(),
+    options: isNested(policy) ? {} : plain(policy.describe()),
     ...(isNested(policy) && { layers: describeLayers(policy.layers) }),
   }));
 }
 
 /** The live state of layers, outermost first. */
 export function snapshotLayers(layers: readonly Layer[]): readonly PlainData[] {
-  return layers.map(({ policy, name }) => ({ kind: policy.kind, name, ...policy.snapshot() }));
+  return layers.map(({ policy, name }) => plain({ kind: policy.kind, name, ...policy.snapshot() }));
+}
+
+/** Data that survives JSON: what is undefined is left out, and numbers that JSON has no form for become words. */
+function plain(data: PlainData): PlainData {
+  const entries = Object.entries(data).filter(([, value]) => value !== undefined && typeof value !== 'function');
+  return Object.fromEntries(entries.map(([name, value]) => [name, plainValue(value)]));
+}
+
+function plainValue(value: unknown): unknown {
+  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
+  if (Array.isArray(value)) return value.map(plainValue);
+  return typeof value === 'object' && value !== null ? plain(value as PlainData) : value;
 }

@@ -28,8 +28,7 @@ interface PairRule {
 /** A number among the described options, `NaN` (which no comparison holds for) if it is none. */
 function number(layer: LayerDescription, option: string, within?: string): number {
   const options = within === undefined ? layer.options : (layer.options[within] as PlainData | undefined);
-  const value = options?.[option];
-  return typeof value === 'number' ? value : Number.NaN;
+  return Number(options?.[option]);
 }
 
 const pairs: readonly PairRule[] = [

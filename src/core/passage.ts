@@ -24,6 +24,7 @@ export class Passage {
   /** Enters the stages that are left: `undefined` when all are behind, a failure if one refused, a promise if one makes the call wait. */
   advance(): undefined | Failure | Promise<undefined | Failure> {
     const { stages } = this;
+    if (this.inner.failure !== undefined) return this.inner.failure;
     while (this.depth < stages.length) {
       const { gate, scope } = stages[this.depth] as Stage;
       if (gate === undefined) {
@@ -55,7 +56,7 @@ export class Passage {
     inner.at = inner.scope.clock.now();
     if (pass instanceof Failure) return refused(scope, pass, this.call);
     this.take(gate, pass);
-    return inner.failure ?? this.advance();
+    return this.advance();
   }
 
   take(gate: Gate, pass: unknown): void {

@@ -1,6 +1,6 @@
 import { type Admission, type Refusal, admit } from './admission.ts';
 import type { Call, Work } from './call.ts';
-import type { CallOptions } from './call-options.ts';
+import { type CallOptions, readCallOptions } from './call-options.ts';
 import { type Clock, type Random, systemClock, systemRandom } from './clock.ts';
 import {
   type LayerDescription,
@@ -141,6 +141,7 @@ class PolicyPipeline implements Nested {
 
   wrap(work: (...args: unknown[]) => unknown, options: WrapOptions = {}): (...args: unknown[]) => Promise<unknown> {
     const { key, ...others } = options;
+    readCallOptions(others);
     const execute = (run: Work<unknown>, callOptions: CallOptions): Promise<unknown> => this.execute(run, callOptions);
     return async function guarded(this: unknown, ...args: unknown[]): Promise<unknown> {
       const callOptions: CallOptions = key === undefined ? others : { ...others, key: typeof key === 'function' ? key(...args) : key };

@@ -14,7 +14,7 @@
 
 import type { Call } from '../core/call.ts';
 import { OptionsError } from '../core/errors.ts';
-import { type Fields, anything, fn, readOptions, show, text } from '../core/options.ts';
+import { type Fields, anything, fn, readOptions, text } from '../core/options.ts';
 import { Failure, type Outcome, type Settled, settled } from '../core/outcome.ts';
 import { type PlainData, type ReactionPolicy, mountAlone } from '../core/policy.ts';
 import { follow } from '../core/run.ts';
@@ -64,7 +64,8 @@ export const fallbackFields: Fields<FallbackSettings> = {
 
 /**
  * Covers failures and refusals of what lies inside with a value or the result of a function; the result is flagged `degraded`. A
- * caller's own abort is never covered. If `run` fails too, its error is what the caller sees, with the first one as its `cause` where it has none.
+ * caller's own abort is never covered. Once the time around it is up (an outer timeout, the deadline) only a `value` can answer, since a function
+ * might take its time. If `run` fails too, its error is what the caller sees, with the first one as its `cause` where it has none.
  *
  * @throws OptionsError if neither or both of `value` and `run` are given
  */
@@ -104,14 +105,14 @@ class FallbackPolicy<Sees, Adds> implements Fallback<Sees, Adds> {
   }
 
   describe(): PlainData {
-    const { value, run, when } = this.#settings;
-    return { answer: run === undefined ? show(value) : 'computed', when: when === undefined ? 'failures and refusals' : 'chosen' };
+    const { run, when } = this.#settings;
+    return { answer: run === undefined ? 'value' : 'computed', when: when === undefined ? 'failures and refusals' : 'chosen' };
   }
 
   #covers(outcome: Outcome, call: Call, scope: Scope): boolean {
     const { when } = this.#settings;
     const failed = outcome instanceof Failure;
-    if (failed && (outcome.kind === 'aborted' || call.failure !== undefined)) return false;
+    if (failed && (outcome.kind === 'aborted' || (call.failure !== undefined && this.#settings.run !== undefined))) return false;
     if (when === undefined) return failed;
     try {
       return when(settled(outcome) as Settled<never>, call);

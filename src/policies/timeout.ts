@@ -138,7 +138,7 @@ class TimeoutGate implements Gate<Timed> {
 
   enter(call: Call, now: number): Timed {
     const computed = typeof this.#after === 'function';
-    const after = computed ? this.#compute(call) : (this.#after);
+    const after = computed ? this.#compute(call) : this.#after;
     const inner = call.derive(call.attempt, now + after);
     if (this.#onLate !== undefined) inner.onLate = (outcome) => this.#late(outcome);
     const timed = new Timed(inner, now, now + after);
