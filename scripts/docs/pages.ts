@@ -1,0 +1,98 @@
+/** The pages, and the tables in them that are made from the source. */
+
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { format, resolveConfig } from 'prettier';
+import { type EventRow, type OptionRow, errors, errorsOf, eventFiles, eventsOf, fieldsOf, kinds, optionsOf, root } from './source.ts';
+
+const marked = /<!-- (options|errors|events|ratios):start(?: of ([\w-]+))? -->[\s\S]*?<!-- \1:end -->/g;
+
+/** Markdown files of the repository, relative to its root. */
+export function pages(): readonly string[] {
+  const inDocs = readdirSync(join(root, 'docs'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.md'))
+    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1));
+  const atRoot = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md'].filter((name) => existsSync(join(root, name)));
+  return [...atRoot, ...inDocs.sort()];
+}
+
+/** The text of a page. */
+export function read(page: string): string {
+  return readFileSync(join(root, page), 'utf8');
+}
+
+/** The text of a page with its tables made anew. */
+export async function render(page: string): Promise<string> {
+  const text = read(page);
+  let made = '';
+  let end = 0;
+  for (const match of text.matchAll(marked)) {
+    const [whole, what, of] = match as unknown as readonly [string, string, string | undefined];
+    made += `${text.slice(end, match.index)}<!-- ${what}:start${of === undefined ? '' : ` of ${of}`} -->\n\n`;
+    made += `${await table(what, of, page)}\n\n<!-- ${what}:end -->`;
+    end = match.index + whole.length;
+  }
+  if (end === 0) return text;
+  const style = await resolveConfig(join(root, page));
+  return await format(made + text.slice(end), { ...style, parser: 'markdown' });
+}
+
+async function table(what: string, of: string | undefined, page: string): Promise<string> {
+  const kind = of ?? basename(page, '.md');
+  const policy = kinds().includes(kind);
+  if (what === 'ratios') return ratios();
+  if (what === 'options') return optionTable(policy ? await optionsOf(kind) : fieldsOf(kind));
+  if (what === 'errors') return errorTable(policy ? errorsOf(kind) : undefined);
+  if (policy) return eventTable(eventsOf(`policies/${kind}.ts`));
+  return eventTable(of === undefined ? eventFiles().flatMap((path) => eventsOf(path)) : eventsOf(`core/${of}.ts`));
+}
+
+function optionTable(rows: readonly OptionRow[]): string {
+  return grid(
+    ['Option', 'Accepts', 'Default', 'Meaning'],
+    rows.map(({ name, accepts, fallback, meaning }) => [`\`${name}\``, accepts, fallback, meaning]),
+  );
+}
+
+function errorTable(names: readonly string[] | undefined): string {
+  const rows = errors().filter(({ name }) => names === undefined || names.includes(name));
+  if (names !== undefined)
+    return grid(
+      ['Error', 'Code', 'Fields', 'Meaning'],
+      rows.map(({ name, code, fields, meaning }) => [`\`${name}\``, `\`${code}\``, listed(fields), meaning]),
+    );
+  return grid(
+    ['Error', 'Code', 'Is a', 'Fields', 'Meaning'],
+    rows.map(({ name, code, base, fields, meaning }) => [`\`${name}\``, `\`${code}\``, `\`${base}\``, listed(fields), meaning]),
+  );
+}
+
+function eventTable(rows: readonly EventRow[]): string {
+  if (rows.length === 0) return 'It emits no events of its own.';
+  const told = rows.some(({ meaning }) => meaning !== '');
+  return grid(
+    ['Event', 'Level', 'Fields', ...(told ? ['When'] : [])],
+    rows.map(({ type, levels, fields, meaning }) => [
+      `\`${type}\``,
+      levels.join(', '),
+      fields.length === 0 ? 'none' : fields.join(', '),
+      ...(told ? [meaning] : []),
+    ]),
+  );
+}
+
+/** The table of ratios that `npm run bench` wrote. */
+function ratios(): string {
+  const page = join('docs', 'benchmarks.md');
+  const found = existsSync(join(root, page)) ? /<!-- ratios:start -->\n*([\s\S]*?)\n*<!-- ratios:end -->/.exec(read(page)) : null;
+  return found?.[1]?.trim() ?? 'Run `npm run bench`.';
+}
+
+function listed(names: readonly string[]): string {
+  return names.length === 0 ? '' : names.map((name) => `\`${name}\``).join(', ');
+}
+
+function grid(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n');
+}
