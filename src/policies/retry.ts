@@ -16,9 +16,9 @@
  * @module
  */
 
-import { type BackoffSettings, type Growth, type Jitter, backoffDelay, longestBackoff } from '../algorithms/backoff.ts';
+import { Backoff, type BackoffSettings, type Growth, type Jitter, longestBackoff } from '../algorithms/backoff.ts';
 import type { Call } from '../core/call.ts';
-import { type Duration, type Fields, count, duration, fn, group, numeric, oneOf, readOptions, text } from '../core/options.ts';
+import { type Duration, type Fields, count, duration, fn, group, numeric, oneOf, ratio, readOptions, text } from '../core/options.ts';
 import { Failure, type Outcome, type Settled, settled } from '../core/outcome.ts';
 import { type Handler, type PlainData, type ReactionPolicy, mountAlone } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
@@ -37,6 +37,8 @@ export interface BackoffOptions {
   readonly maxDelay?: Duration;
   /** How chance spreads the delays. @defaultValue `'full'` */
   readonly jitter?: Jitter;
+  /** Half the width of proportional jitter, 0..1. @defaultValue `0.25` */
+  readonly spread?: number;
 }
 
 /** What a retry's functions are told. */
@@ -96,7 +98,8 @@ export const backoffFields: Fields<BackoffSettings> = {
   delay: duration().or('100ms'),
   factor: numeric({ min: 1, max: 1000 }).or(2),
   maxDelay: duration({ infinite: true }).or('20s'),
-  jitter: oneOf('none', 'full', 'equal', 'decorrelated').or('full'),
+  jitter: oneOf('none', 'full', 'equal', 'proportional', 'decorrelated', 'decorrelated-v2').or('full'),
+  spread: ratio().or(0.25),
 };
 
 /** The option table. */
@@ -178,38 +181,61 @@ class RetryPolicy<Sees> implements Retry<Sees> {
   }
 
   async #retry(first: Outcome, call: Call, again: Handler, scope: Scope): Promise<Outcome> {
+    const { backoff } = this.#settings;
+    const schedule = typeof backoff === 'function' ? undefined : new Backoff(backoff);
     let outcome = first;
-    let previous = 0;
     for (let attempt = 1; ; attempt++) {
-      const delay = this.#delay(outcome, { call, attempt }, previous, scope);
+      const delay = this.#delay(outcome, { call, attempt }, schedule, scope);
       if (typeof delay === 'string') return this.#giveUp(outcome, call, attempt, delay, scope);
       if (scope.listening) scope.emit('retry.scheduled', 'warn', call, { attempt: attempt + 1, delay, error: errorOf(outcome) });
       const cut = await pause(call, delay);
       if (cut !== undefined) return cut;
       this.#retries++;
-      previous = delay;
       call.degraded = false;
       const next = call.derive(attempt + 1);
       next.at = scope.clock.now();
       outcome = await again(next);
       call.release(next);
-      if (!this.#wants(outcome, { call, attempt: attempt + 1 })) return outcome;
+      if (!this.#wantsAgain(outcome, { call, attempt: attempt + 1 }, scope)) return outcome;
+    }
+  }
+
+  /** As `#wants`, but a predicate that throws leaves the outcome as it is: it happened after the first attempt. */
+  #wantsAgain(outcome: Outcome, context: RetryContext, scope: Scope): boolean {
+    try {
+      return this.#wants(outcome, context);
+    } catch (error) {
+      scope.report('when', error);
+      return false;
     }
   }
 
   /** The wait before the next attempt, or why there is none. */
-  #delay(outcome: Outcome, context: RetryContext, previous: number, scope: Scope): number | GiveUpReason {
-    const { maxAttempts, maxDuration, delayFor, backoff } = this.#settings;
+  #delay(outcome: Outcome, context: RetryContext, schedule: Backoff | undefined, scope: Scope): number | GiveUpReason {
+    const { maxAttempts, maxDuration } = this.#settings;
     const { call, attempt } = context;
     if (attempt >= maxAttempts) return 'exhausted';
-    const chosen = delayFor?.(settled(outcome) as Settled<never>, context);
-    if (chosen === false) return 'stopped';
-    let delay = chosen ?? (typeof backoff === 'function' ? backoff(attempt) : backoffDelay(backoff, attempt, previous, scope.random()));
-    if (!(delay >= 0)) throw new RangeError(`retry.backoff: expected a function that answers with ms, got ${String(delay)}`);
-    if (chosen === undefined) delay = Math.max(delay, retryAfterOf(outcome));
+    let delay: number;
+    try {
+      const chosen = this.#chosen(outcome, context, schedule, scope);
+      if (chosen === false) return 'stopped';
+      delay = chosen;
+    } catch (error) {
+      scope.report('delay', error);
+      return 'stopped';
+    }
     const start = scope.clock.now() + delay;
     if (start > call.begun + maxDuration) return 'duration';
     return start >= call.deadline ? 'deadline' : delay;
+  }
+
+  #chosen(outcome: Outcome, context: RetryContext, schedule: Backoff | undefined, scope: Scope): number | false {
+    const { delayFor, backoff } = this.#settings;
+    const chosen = delayFor?.(settled(outcome) as Settled<never>, context);
+    if (chosen === false) return false;
+    const delay = chosen ?? schedule?.next(scope.random()) ?? (backoff as (retry: number) => number)(context.attempt);
+    if (!(delay >= 0)) throw new RangeError(`retry: expected a function that answers with ms, got ${String(delay)}`);
+    return chosen === undefined ? Math.max(delay, retryAfterOf(outcome)) : delay;
   }
 
   #giveUp(outcome: Outcome, call: Call, attempts: number, reason: GiveUpReason, scope: Scope): Outcome {
