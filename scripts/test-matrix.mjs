@@ -31,12 +31,12 @@ function tested(line) {
   const args = ['node_modules/vitest/vitest.mjs', 'run', '--reporter=dot', '--reporter=json', `--outputFile.json=${report}`];
   const tests = spawnSync(node, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', maxBuffer: 1 << 28 });
   const { numPassedTests = 0, numFailedTests = 0 } = existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : {};
-  if (tests.status !== 0) process.stdout.write(tests.stdout);
+  if (tests.status !== 0) tell(tests.stdout);
   const timers = join(root, 'scripts', 'test-timers.mjs');
   const faked = existsSync(timers)
     ? spawnSync(node, [timers], { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' })
     : undefined;
-  if (faked !== undefined && faked.status !== 0) process.stdout.write(faked.stdout);
+  if (faked !== undefined && faked.status !== 0) tell(faked.stdout);
   const broken = (tests.status !== 0 && numFailedTests === 0 ? 1 : 0) + (faked !== undefined && faked.status !== 0 ? 1 : 0);
   return {
     version,
@@ -58,6 +58,11 @@ function binary(line) {
     must(spawnSync('npm', ['install', ...options, `${name}@${line}`], { cwd: home, stdio: 'inherit' }), `fetching ${name}@${line}`);
   }
   return path;
+}
+
+/** What a run had to say, set off so that it is not taken for a result of this one. */
+function tell(output) {
+  console.log(output.replace(/^/gm, '  | '));
 }
 
 function must({ status }, what) {
