@@ -1,7 +1,7 @@
 import type { Call } from './call.ts';
 import { OptionsError } from './errors.ts';
 import { Frame } from './frame.ts';
-import { type Outcome, Failure } from './outcome.ts';
+import { Failure, type Outcome, thrown } from './outcome.ts';
 import { show } from './options.ts';
 import { type GatePolicy, type Handler, type PlainData, type Policy, mountAlone } from './policy.ts';
 import { follow } from './run.ts';
@@ -90,7 +90,7 @@ export function fromMiddleware<Adds = never>(middleware: Middleware, { name }: {
   return definePolicy<unknown, Adds>({
     kind: 'middleware',
     ...(name !== undefined && { name }),
-    mount: (next) => async (call) => await middleware(call, async () => unwrap(await next(call))),
+    mount: (next) => (call) => passThrough(middleware, call, next),
   });
 }
 
@@ -108,9 +108,20 @@ function guardHandler(mount: DriverDefinition['mount'], next: Handler, scope: Sc
   };
 }
 
-function unwrap(outcome: Outcome): unknown {
-  if (outcome instanceof Failure) throw outcome.error;
-  return outcome;
+/** Outcomes become results and errors on their way to the middleware, and what it passes on becomes the same outcome again. */
+async function passThrough(middleware: Middleware, call: Call, next: Handler): Promise<Outcome> {
+  let failure: Failure | undefined;
+  const inward = async (): Promise<unknown> => {
+    const outcome = await next(call);
+    if (!(outcome instanceof Failure)) return outcome;
+    failure = outcome;
+    throw outcome.error;
+  };
+  try {
+    return await middleware(call, inward);
+  } catch (error) {
+    return failure !== undefined && failure.error === error ? failure : thrown(error);
+  }
 }
 
 function nothing(): PlainData {

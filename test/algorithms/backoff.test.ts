@@ -3,7 +3,15 @@ import { describe, expect, test } from 'vitest';
 import { Backoff, type BackoffSettings, longestBackoff, plainDelay } from '../../src/algorithms/backoff.ts';
 import { seededRandom } from 'breakwater/testing';
 
-const settings = (given: Partial<BackoffSettings> = {}): BackoffSettings => ({ kind: 'exponential', delay: 100, factor: 2, maxDelay: 20_000, jitter: 'none', spread: 0.25, ...given });
+const settings = (given: Partial<BackoffSettings> = {}): BackoffSettings => ({
+  kind: 'exponential',
+  delay: 100,
+  factor: 2,
+  maxDelay: 20_000,
+  jitter: 'none',
+  spread: 0.25,
+  ...given,
+});
 const anySettings = fc.record({
   kind: fc.constantFrom('constant', 'linear', 'exponential'),
   delay: fc.double({ min: 0, max: 1e6, noNaN: true }),
@@ -17,13 +25,18 @@ const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 describe('backoff', () => {
   test('no delay leaves 0..cap, whatever the attempt: nothing overflows and nothing is NaN (R4)', () => {
     fc.assert(
-      fc.property(anySettings, fc.integer({ min: 1, max: 3000 }), fc.array(chance, { minLength: 1, maxLength: 5 }), (given, retries, us) => {
-        const backoff = new Backoff(given);
-        for (let n = 0; n < retries; n++) {
-          const delay = backoff.next(us[n % us.length] as number);
-          if (!(delay >= 0 && delay <= given.maxDelay)) expect.fail(`retry ${n + 1}: ${delay}`);
-        }
-      }),
+      fc.property(
+        anySettings,
+        fc.integer({ min: 1, max: 3000 }),
+        fc.array(chance, { minLength: 1, maxLength: 5 }),
+        (given, retries, us) => {
+          const backoff = new Backoff(given);
+          for (let n = 0; n < retries; n++) {
+            const delay = backoff.next(us[n % us.length] as number);
+            if (!(delay >= 0 && delay <= given.maxDelay)) expect.fail(`retry ${n + 1}: ${delay}`);
+          }
+        },
+      ),
       { numRuns: 300 },
     );
   });
@@ -76,7 +89,9 @@ describe('backoff', () => {
         expect(longestBackoff(given, retries)).toBeGreaterThanOrEqual(sum * (1 - 1e-9));
       }),
     );
-    expect(longestBackoff(settings(), 1_000_000)).toBeCloseTo(100 + 200 + 400 + 800 + 1600 + 3200 + 6400 + 12_800 + (1_000_000 - 8) * 20_000);
+    expect(longestBackoff(settings(), 1_000_000)).toBeCloseTo(
+      100 + 200 + 400 + 800 + 1600 + 3200 + 6400 + 12_800 + (1_000_000 - 8) * 20_000,
+    );
     expect(longestBackoff(settings(), Infinity)).toBe(Infinity);
     expect(longestBackoff(settings({ delay: 0 }), Infinity)).toBe(0);
   });

@@ -1,6 +1,20 @@
 import { describe, expect, test } from 'vitest';
 import { OptionsError } from '../../src/core/errors.ts';
-import { type Fields, count, duration, flag, fn, group, numeric, oneOf, parseDuration, ratio, readOptions, show, text } from '../../src/core/options.ts';
+import {
+  type Fields,
+  count,
+  duration,
+  flag,
+  fn,
+  group,
+  numeric,
+  oneOf,
+  parseDuration,
+  ratio,
+  readOptions,
+  show,
+  text,
+} from '../../src/core/options.ts';
 
 interface Settings {
   readonly limit: number;
@@ -37,7 +51,16 @@ const problemsOf = (given: unknown): readonly string[] => {
 describe('the option reader', () => {
   test('fills in defaults, written as a user would write them, and freezes the result', () => {
     const settings = readOptions('thing', fields, { limit: 3 });
-    expect(settings).toEqual({ limit: 3, wait: 2000, share: 0.5, mode: 'a', on: true, name: undefined, call: undefined, inner: { deep: 1 } });
+    expect(settings).toEqual({
+      limit: 3,
+      wait: 2000,
+      share: 0.5,
+      mode: 'a',
+      on: true,
+      name: undefined,
+      call: undefined,
+      inner: { deep: 1 },
+    });
     expect(Object.isFrozen(settings)).toBe(true);
   });
 
@@ -79,19 +102,25 @@ describe('the option reader', () => {
     ['a negative number', -1],
     ['a fraction', 1.5],
     ['a string', '10'],
-    ['a boxed number', Object(3)],
+    ['a boxed number', Object(3) as unknown],
     ['a bigint', 3n],
     ['an array', [3]],
   ])('refuses %s as a count (G9)', (_, value) => {
     expect(problemsOf({ limit: value })).toHaveLength(1);
   });
 
-  test.each([['null', null], ['NaN', Number.NaN], ['-Infinity', -Infinity], ['no unit', '10'], ['a foreign unit', '10d'], ['a sign', '-1s'], ['blanks', ' 1s'], ['nothing', '']])(
-    'refuses %s as a duration (G9)',
-    (_, value) => {
-      expect(problemsOf({ limit: 1, wait: value })).toHaveLength(1);
-    },
-  );
+  test.each([
+    ['null', null],
+    ['NaN', Number.NaN],
+    ['-Infinity', -Infinity],
+    ['no unit', '10'],
+    ['a foreign unit', '10d'],
+    ['a sign', '-1s'],
+    ['blanks', ' 1s'],
+    ['nothing', ''],
+  ])('refuses %s as a duration (G9)', (_, value) => {
+    expect(problemsOf({ limit: 1, wait: value })).toHaveLength(1);
+  });
 
   test('refuses a list or a primitive in place of the options', () => {
     expect(problemsOf([])[0]).toContain('thing: expected an object with limit');
@@ -102,7 +131,7 @@ describe('the option reader', () => {
     const given = Object.create({ wait: 1 }) as { limit: number };
     given.limit = 1;
     expect(readOptions('thing', fields, given).wait).toBe(2000);
-    expect(problemsOf(JSON.parse('{"limit":1,"__proto__":{"wait":1}}'))[0]).toContain('thing.__proto__');
+    expect(problemsOf(JSON.parse('{"limit":1,"__proto__":{"wait":1}}') as object)[0]).toContain('thing.__proto__');
   });
 
   test('applies rules across options only when each alone is right', () => {
@@ -120,7 +149,16 @@ describe('the option reader', () => {
 });
 
 describe('durations', () => {
-  test.each([[250, 250], ['250ms', 250], ['2s', 2000], ['1.5m', 90_000], ['1h', 3_600_000], [0, 0], ['0ms', 0], [Infinity, Infinity]])('%s is %d ms', (given, ms) => {
+  test.each([
+    [250, 250],
+    ['250ms', 250],
+    ['2s', 2000],
+    ['1.5m', 90_000],
+    ['1h', 3_600_000],
+    [0, 0],
+    ['0ms', 0],
+    [Infinity, Infinity],
+  ])('%s is %d ms', (given, ms) => {
     expect(parseDuration(given)).toBe(ms);
   });
 

@@ -64,16 +64,23 @@ describe('executeOutcome', () => {
   test('tells success, failure and degraded answers as plain data and never rejects', async () => {
     expect(await pipeline([]).executeOutcome(() => 1)).toEqual({ ok: true, value: 1 });
     expect(await pipeline([]).executeOutcome(() => Promise.reject(error))).toEqual({ ok: false, error });
-    expect(await pipeline([fallback({ value: 2 })]).executeOutcome(() => Promise.reject(error))).toEqual({ ok: true, value: 2, degraded: true });
+    expect(await pipeline([fallback({ value: 2 })]).executeOutcome(() => Promise.reject(error))).toEqual({
+      ok: true,
+      value: 2,
+      degraded: true,
+    });
     expect(await pipeline([]).executeOutcome(() => 1, { key: 5 as never })).toMatchObject({ ok: false, error: { code: 'ERR_OPTIONS' } });
   });
 });
 
 describe('wrap', () => {
   test('keeps parameters and this', async () => {
-    const shop = { rate: 2, price: pipeline([]).wrap(function (this: { rate: number }, a: number, b: number) {
-      return this.rate * (a + b);
-    }) };
+    const shop = {
+      rate: 2,
+      price: pipeline([]).wrap(function (this: { rate: number }, a: number, b: number) {
+        return this.rate * (a + b);
+      }),
+    };
     expect(await shop.price(1, 2)).toBe(6);
   });
 
@@ -112,7 +119,9 @@ describe('construction', () => {
   test('numbers policies of one kind, and refuses a name given twice', () => {
     const { layers } = pipeline([timeout({ after: 9 }), timeout({ after: 8 }), timeout({ after: 7, name: 'timeout-2' })]).describe();
     expect(layers.map(({ name }) => name)).toEqual(['timeout', 'timeout-3', 'timeout-2']);
-    expect(() => pipeline([timeout({ after: 9, name: 'a' }), retry({ name: 'a' })])).toThrow('expected a different name for each policy, got "a" twice');
+    expect(() => pipeline([timeout({ after: 9, name: 'a' }), retry({ name: 'a' })])).toThrow(
+      'expected a different name for each policy, got "a" twice',
+    );
   });
 
   test('mounts each policy once, outermost last, and never per call', async () => {
@@ -146,7 +155,12 @@ describe('describe and snapshot', () => {
     });
     const state = nested.snapshot();
     expect(JSON.parse(JSON.stringify(state))).toEqual(state);
-    expect(state).toMatchObject({ name: 'outer', active: 0, closed: false, policies: [{ kind: 'pipeline', name: 'inner' }, { kind: 'retry' }] });
+    expect(state).toMatchObject({
+      name: 'outer',
+      active: 0,
+      closed: false,
+      policies: [{ kind: 'pipeline', name: 'inner' }, { kind: 'retry' }],
+    });
   });
 });
 
@@ -161,7 +175,7 @@ describe('a deadline', () => {
     const clock = new VirtualClock();
     let seen: unknown;
     const done = pipeline([], { clock })
-      .execute(({ signal }) => (signal.addEventListener('abort', () => (seen = signal.reason)), never()), { deadline: '1s' })
+      .execute(({ signal }) => (signal.addEventListener('abort', () => (seen = signal.reason as unknown)), never()), { deadline: '1s' })
       .catch((reason: unknown) => reason);
     await clock.advance(1000);
     const reason = await done;
@@ -173,7 +187,9 @@ describe('a deadline', () => {
 
   test('that passes while a retry waits ends the wait as never begun: the wait would have outlasted it', async () => {
     const clock = new VirtualClock();
-    const done = pipeline([retry({ backoff: { delay: '2s', jitter: 'none' } })], { clock }).execute(() => Promise.reject(error), { deadline: '1s' });
+    const done = pipeline([retry({ backoff: { delay: '2s', jitter: 'none' } })], { clock }).execute(() => Promise.reject(error), {
+      deadline: '1s',
+    });
     await expect(done).rejects.toBe(error);
     expect(clock.now()).toBe(0);
   });
@@ -218,7 +234,9 @@ describe("a caller's abort", () => {
   test('reads as the first thing that happened: an abort after the timeout is still a timeout', async () => {
     const clock = new VirtualClock();
     const caller = new AbortController();
-    const done = pipeline([timeout({ after: 10 })], { clock }).execute(never, { signal: caller.signal }).catch((reason: unknown) => reason);
+    const done = pipeline([timeout({ after: 10 })], { clock })
+      .execute(never, { signal: caller.signal })
+      .catch((reason: unknown) => reason);
     await clock.advance(10);
     caller.abort(error);
     expect(await done).toBeInstanceOf(TimeoutError);
@@ -235,7 +253,11 @@ describe('events', () => {
   test('the kernel tells how each call settled', async () => {
     const clock = new VirtualClock();
     const events = await recorded(async (on) => {
-      const told = pipeline([fallback({ value: 1, when: (outcome) => !outcome.ok && outcome.error === error })], { clock, on, name: 'told' });
+      const told = pipeline([fallback({ value: 1, when: (outcome) => !outcome.ok && outcome.error === error })], {
+        clock,
+        on,
+        name: 'told',
+      });
       await told.execute(() => 1, { key: 'k', operation: 'read' });
       await told.execute(() => Promise.reject(error));
       await told.execute(() => Promise.reject(new Error('other'))).catch(() => undefined);
@@ -243,7 +265,17 @@ describe('events', () => {
     });
     const settled = events.filter(({ type }) => type === 'pipeline.settled');
     expect(settled.map((event) => (event as unknown as { outcome: string }).outcome)).toEqual(['success', 'degraded', 'thrown', 'aborted']);
-    expect(settled[0]).toEqual({ type: 'pipeline.settled', level: 'debug', at: 0, pipeline: 'told', key: 'k', operation: 'read', policy: undefined, outcome: 'success', duration: 0 });
+    expect(settled[0]).toEqual({
+      type: 'pipeline.settled',
+      level: 'debug',
+      at: 0,
+      pipeline: 'told',
+      key: 'k',
+      operation: 'read',
+      policy: undefined,
+      outcome: 'success',
+      duration: 0,
+    });
   });
 
   test('a refusal is told with the name of the policy that refused', async () => {
@@ -341,7 +373,10 @@ describe('close', () => {
 describe('a pipeline inside a pipeline', () => {
   test('is one more policy: its events reach its own listeners and those of the outer one', async () => {
     const heard: string[] = [];
-    const inner = pipeline([retry({ maxAttempts: 2, backoff: { delay: 0 } })], { name: 'inner', on: (event) => heard.push(`inner ${event.type} ${event.pipeline}`) });
+    const inner = pipeline([retry({ maxAttempts: 2, backoff: { delay: 0 } })], {
+      name: 'inner',
+      on: (event) => heard.push(`inner ${event.type} ${event.pipeline}`),
+    });
     const outer = pipeline([inner], { name: 'outer', on: (event) => heard.push(`outer ${event.type} ${event.pipeline}`) });
     await outer.execute(({ attempt }) => {
       if (attempt === 1) throw error;
@@ -352,7 +387,9 @@ describe('a pipeline inside a pipeline', () => {
   test('takes time from the outer one unless it has a clock of its own', async () => {
     const clock = new VirtualClock();
     const inner = pipeline([timeout({ after: 10 })]);
-    const done = pipeline([inner], { clock }).execute(never).catch((reason: unknown) => reason);
+    const done = pipeline([inner], { clock })
+      .execute(never)
+      .catch((reason: unknown) => reason);
     await clock.advance(10);
     expect(await done).toBeInstanceOf(TimeoutError);
     expect(clock.pending).toBe(0);
@@ -371,7 +408,10 @@ describe('a pipeline inside a pipeline', () => {
 });
 
 describe('advice', () => {
-  const rules = (...policies: Parameters<typeof pipeline>[0][number][]): readonly string[] => pipeline(policies).lint().map(({ rule }) => rule);
+  const rules = (...policies: Parameters<typeof pipeline>[0][number][]): readonly string[] =>
+    pipeline(policies)
+      .lint()
+      .map(({ rule }) => rule);
 
   test('has nothing to say about a sound order', () => {
     expect(rules(fallback({ value: 1 }), timeout({ after: '90s' }), retry(), timeout({ after: '1s' }))).toEqual([]);

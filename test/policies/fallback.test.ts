@@ -1,5 +1,15 @@
 import { describe, expect, test, vi } from 'vitest';
-import { type PipelineEvent, OptionsError, RejectedError, TimeoutError, definePolicy, fallback, pipeline, refuse, timeout } from 'breakwater';
+import {
+  type PipelineEvent,
+  OptionsError,
+  RejectedError,
+  TimeoutError,
+  definePolicy,
+  fallback,
+  pipeline,
+  refuse,
+  timeout,
+} from 'breakwater';
 import { VirtualClock, policyContract } from 'breakwater/testing';
 
 policyContract(() => fallback({ value: 'covered', when: () => false }), { describe, it: test, name: 'fallback' });
@@ -27,7 +37,10 @@ describe('a fallback', () => {
 
   test('covers refusals and timeouts too; `when` tells them apart', async () => {
     const clock = new VirtualClock();
-    const no = definePolicy({ kind: 'no', gate: { enter: (call) => (call.key === 'no' ? refuse(new RejectedError('no')) : 'yes'), settle() {}, cancel() {} } });
+    const no = definePolicy({
+      kind: 'no',
+      gate: { enter: (call) => (call.key === 'no' ? refuse(new RejectedError('no')) : 'yes'), settle() {}, cancel() {} },
+    });
     const refused = fallback({ value: 'refused', when: (outcome) => !outcome.ok && outcome.error instanceof RejectedError });
     const failed = fallback({ value: 'failed', when: (outcome) => !outcome.ok && !(outcome.error instanceof RejectedError) });
     const covered = pipeline([refused, failed, timeout({ after: 10 }), no], { clock });
@@ -81,7 +94,9 @@ describe('a fallback', () => {
   test('once the time around it is up, a value still answers and a function is not even begun (G1)', async () => {
     const clock = new VirtualClock();
     const run = vi.fn(never);
-    const computed = pipeline([timeout({ after: 10 }), fallback({ run })], { clock }).execute(never).catch((reason: unknown) => reason);
+    const computed = pipeline([timeout({ after: 10 }), fallback({ run })], { clock })
+      .execute(never)
+      .catch((reason: unknown) => reason);
     const constant = pipeline([fallback({ value: 'static' })], { clock }).execute(never, { deadline: 10 });
     await clock.advance(10);
     expect(await computed).toBeInstanceOf(TimeoutError);
@@ -113,5 +128,6 @@ describe('a fallback', () => {
 test('options: exactly one of value and run (G9)', () => {
   expect(() => fallback({})).toThrow('fallback.value: expected either value or run, got neither');
   expect(() => fallback({ value: 1, run: () => 1 })).toThrow('got both');
-  for (const wrong of [{ run: 5 }, { value: 1, when: 'x' }, { valeu: 1 }, null]) expect(() => fallback(wrong as never)).toThrow(OptionsError);
+  for (const wrong of [{ run: 5 }, { value: 1, when: 'x' }, { valeu: 1 }, null])
+    expect(() => fallback(wrong as never)).toThrow(OptionsError);
 });

@@ -1,6 +1,16 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, test, vi } from 'vitest';
-import { type PipelineEvent, CircuitOpenError, OptionsError, RateLimitedError, definePolicy, pipeline, refuse, retry, timeout } from 'breakwater';
+import {
+  type PipelineEvent,
+  CircuitOpenError,
+  OptionsError,
+  RateLimitedError,
+  definePolicy,
+  pipeline,
+  refuse,
+  retry,
+  timeout,
+} from 'breakwater';
 import { VirtualClock, policyContract } from 'breakwater/testing';
 
 policyContract(() => retry({ backoff: { delay: 0 } }), { describe, it: test, name: 'retry' });
@@ -88,7 +98,13 @@ describe('waits', () => {
   });
 
   test('may be chosen after each outcome: a number, what backoff says, or no more', async () => {
-    expect(await schedule({ maxAttempts: 5, backoff: plain, delayFor: (_outcome, { attempt }) => ([7, undefined, 9, false] as const)[attempt - 1] })).toEqual([0, 7, 207, 216]);
+    expect(
+      await schedule({
+        maxAttempts: 5,
+        backoff: plain,
+        delayFor: (_outcome, { attempt }) => ([7, undefined, 9, false] as const)[attempt - 1],
+      }),
+    ).toEqual([0, 7, 207, 216]);
   });
 
   test('end in the same tick as an abort, with its reason, and the work is not called again (law 5, R6)', async () => {
@@ -96,7 +112,9 @@ describe('waits', () => {
     const caller = new AbortController();
     const work = vi.fn(failing);
     const reason = { gone: true };
-    const done = pipeline([retry({ backoff: { ...plain, delay: '1h', maxDelay: '1h' } })], { clock }).execute(work, { signal: caller.signal });
+    const done = pipeline([retry({ backoff: { ...plain, delay: '1h', maxDelay: '1h' } })], { clock }).execute(work, {
+      signal: caller.signal,
+    });
     await clock.advance(50);
     expect(clock.pending).toBe(1);
     caller.abort(reason);
@@ -111,7 +129,9 @@ describe('waits', () => {
     const clock = new VirtualClock();
     const caller = new AbortController();
     const work = vi.fn(failing);
-    const done = pipeline([retry({ backoff: { delay, maxDelay: Infinity, jitter: 'none' } })], { clock }).execute(work, { signal: caller.signal }).catch(() => undefined);
+    const done = pipeline([retry({ backoff: { delay, maxDelay: Infinity, jitter: 'none' } })], { clock })
+      .execute(work, { signal: caller.signal })
+      .catch(() => undefined);
     await clock.advance(2 ** 31 - 1);
     expect(work).toHaveBeenCalledTimes(1);
     caller.abort();
@@ -186,7 +206,10 @@ describe('what is retried', () => {
 
   test('an open circuit inside ends the retries (regression: retrying into an open circuit)', async () => {
     let calls = 0;
-    const breaker = definePolicy({ kind: 'breaker', gate: { enter: () => (++calls === 1 ? 'pass' : refuse(new CircuitOpenError('open', { retryAfter: 1 }))), settle() {}, cancel() {} } });
+    const breaker = definePolicy({
+      kind: 'breaker',
+      gate: { enter: () => (++calls === 1 ? 'pass' : refuse(new CircuitOpenError('open', { retryAfter: 1 }))), settle() {}, cancel() {} },
+    });
     await expect(pipeline([retry({ backoff: { delay: 0 } }), breaker]).execute(failing)).rejects.toBeInstanceOf(CircuitOpenError);
     expect(calls).toBe(2);
   });
@@ -194,7 +217,9 @@ describe('what is retried', () => {
   test('nothing once an outer timeout has cut the call', async () => {
     const clock = new VirtualClock();
     const work = vi.fn(never);
-    const done = pipeline([timeout({ after: 10 }), retry({ backoff: { delay: 0 } })], { clock }).execute(work).catch((reason: unknown) => reason);
+    const done = pipeline([timeout({ after: 10 }), retry({ backoff: { delay: 0 } })], { clock })
+      .execute(work)
+      .catch((reason: unknown) => reason);
     await clock.advance(10);
     expect(await done).toMatchObject({ code: 'ERR_TIMEOUT' });
     expect(work).toHaveBeenCalledTimes(1);
@@ -255,6 +280,8 @@ describe('options (G9)', () => {
   });
 
   test('a delay above the cap is refused instead of cut in silence', () => {
-    expect(() => retry({ backoff: { delay: '30s', maxDelay: '10s' } })).toThrow('retry.backoff.maxDelay: expected at least backoff.delay (30000 ms), got 10000 ms');
+    expect(() => retry({ backoff: { delay: '30s', maxDelay: '10s' } })).toThrow(
+      'retry.backoff.maxDelay: expected at least backoff.delay (30000 ms), got 10000 ms',
+    );
   });
 });

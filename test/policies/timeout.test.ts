@@ -5,20 +5,33 @@ import { VirtualClock, policyContract } from 'breakwater/testing';
 policyContract(() => timeout({ after: '1h' }), { describe, it: test, name: 'timeout' });
 
 const never = (): Promise<never> => new Promise(() => undefined);
-const reasonOf = (done: Promise<unknown>): Promise<unknown> => done.then(() => expect.fail('should have been rejected'), (reason: unknown) => reason);
+const reasonOf = (done: Promise<unknown>): Promise<unknown> =>
+  done.then(
+    () => expect.fail('should have been rejected'),
+    (reason: unknown) => reason,
+  );
 
 describe('a timeout', () => {
   test('tells the caller when its time is up, and aborts the work with the same error, which says which policy (T1, T2)', async () => {
     const clock = new VirtualClock();
     let seen: unknown;
     const slow = pipeline([timeout({ after: 250, name: 'attempt' })], { clock, name: 'shop' });
-    const done = reasonOf(slow.execute(({ signal }) => (signal.addEventListener('abort', () => (seen = signal.reason)), never()), { key: 'k' }));
+    const done = reasonOf(
+      slow.execute(({ signal }) => (signal.addEventListener('abort', () => (seen = signal.reason)), never()), { key: 'k' }),
+    );
     await clock.advance(249);
     expect(slow.snapshot()['policies']).toEqual([{ kind: 'timeout', name: 'attempt', pending: 1 }]);
     await clock.advance(1);
     const reason = await done;
     expect(reason).toBeInstanceOf(TimeoutError);
-    expect(reason).toMatchObject({ message: 'shop: attempt after 250 ms', code: 'ERR_TIMEOUT', after: 250, pipeline: 'shop', policy: 'attempt', key: 'k' });
+    expect(reason).toMatchObject({
+      message: 'shop: attempt after 250 ms',
+      code: 'ERR_TIMEOUT',
+      after: 250,
+      pipeline: 'shop',
+      policy: 'attempt',
+      key: 'k',
+    });
     expect(seen).toBe(reason);
     expect(slow.snapshot()['policies']).toMatchObject([{ pending: 0 }]);
   });
@@ -50,7 +63,10 @@ describe('a timeout', () => {
   test('an outer timeout that fires first ends what is inside; the inner one says nothing', async () => {
     const clock = new VirtualClock();
     const events: PipelineEvent[] = [];
-    const both = pipeline([timeout({ after: 10, name: 'outer' }), timeout({ after: 20, name: 'inner' })], { clock, on: (event) => events.push(event) });
+    const both = pipeline([timeout({ after: 10, name: 'outer' }), timeout({ after: 20, name: 'inner' })], {
+      clock,
+      on: (event) => events.push(event),
+    });
     const done = reasonOf(both.execute(never));
     await clock.advance(30);
     expect(await done).toMatchObject({ policy: 'outer' });
@@ -74,7 +90,9 @@ describe('a timeout', () => {
   test('may be computed for each call, and Infinity is none', async () => {
     const clock = new VirtualClock();
     const computed = pipeline([timeout({ after: ({ key }) => (key === 'slow' ? Infinity : Number(key)) })], { clock });
-    const reasons = ['30', '20', '10'].map((key) => reasonOf(computed.execute(never, { key })).then((reason) => (reason as TimeoutError).after));
+    const reasons = ['30', '20', '10'].map((key) =>
+      reasonOf(computed.execute(never, { key })).then((reason) => (reason as TimeoutError).after),
+    );
     let finish: ((value: string) => void) | undefined;
     const slow = computed.execute(() => new Promise<string>((resolve) => (finish = resolve)), { key: 'slow' });
     await clock.advance(100_000);
@@ -100,7 +118,9 @@ describe('a timeout', () => {
     const clock = new VirtualClock();
     const after = 2 ** 32 + 5;
     let over = false;
-    void pipeline([timeout({ after })], { clock }).execute(never).catch(() => (over = true));
+    void pipeline([timeout({ after })], { clock })
+      .execute(never)
+      .catch(() => (over = true));
     await clock.advance(after - 1);
     expect(over).toBe(false);
     await clock.advance(1);
@@ -145,7 +165,9 @@ describe('what comes late', () => {
   test('a result that settled in the same moment as the timer still counts if it was first', async () => {
     const clock = new VirtualClock();
     const race = pipeline([timeout({ after: 10 })], { clock });
-    const done = race.execute((call) => new Promise((resolve) => void call.scope.clock.setTimeout(() => resolve('just in time'), 10 - 1e-9)));
+    const done = race.execute(
+      (call) => new Promise((resolve) => void call.scope.clock.setTimeout(() => resolve('just in time'), 10 - 1e-9)),
+    );
     await clock.advance(10);
     expect(await done).toBe('just in time');
   });
@@ -155,10 +177,17 @@ describe('a timeout while nothing runs yet', () => {
   test('ends a wait in a gate inside it; the work never starts and the gates around it judge nothing', async () => {
     const clock = new VirtualClock();
     const told: string[] = [];
-    const watch = definePolicy({ kind: 'watch', gate: { enter: () => 'pass', settle: () => told.push('settle'), cancel: () => told.push('cancel') } });
+    const watch = definePolicy({
+      kind: 'watch',
+      gate: { enter: () => 'pass', settle: () => told.push('settle'), cancel: () => told.push('cancel') },
+    });
     const queue = definePolicy({
       kind: 'queue',
-      gate: { enter: (call) => new Promise((resolve) => (call.waiter = resolve)), settle: () => told.push('never'), cancel: () => told.push('never') },
+      gate: {
+        enter: (call) => new Promise((resolve) => (call.waiter = resolve)),
+        settle: () => told.push('never'),
+        cancel: () => told.push('never'),
+      },
     });
     const work = vi.fn();
     const done = reasonOf(pipeline([watch, timeout({ after: 10 }), queue], { clock }).execute(work));

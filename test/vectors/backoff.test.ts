@@ -13,16 +13,22 @@ interface Input {
   readonly u: number;
   readonly us: readonly number[];
   readonly baseMs: number;
-  readonly capMs: number;
-  readonly maxMs: number;
-  readonly jitter: boolean;
+  readonly capMs?: number;
+  readonly maxMs?: number;
+  readonly jitter?: boolean;
   readonly random: number;
   readonly randomList: readonly number[];
   readonly randoms: readonly number[];
   readonly count: number;
   readonly delay: number;
   readonly factor: number;
-  readonly config: { readonly kind: string; readonly list: readonly number[]; readonly initialMs: number; readonly factor: number; readonly maxMs: number };
+  readonly config: {
+    readonly kind: string;
+    readonly list: readonly number[];
+    readonly initialMs: number;
+    readonly factor: number;
+    readonly maxMs?: number;
+  };
 }
 
 /** The waits of one call whose work always fails, through the public surface. */
@@ -48,14 +54,20 @@ const adapter = {
     switch (i.fn) {
       case 'polly': {
         const delay = Math.min(i.baseMs, cap.maxDelay);
-        if (i.jitter !== true) return await last({ kind: i.kind, delay, ...cap, jitter: 'none' }, i.attempt + 1, [0]);
+        if (!i.jitter) return await last({ kind: i.kind, delay, ...cap, jitter: 'none' }, i.attempt + 1, [0]);
         if (i.kind !== 'exponential') return await last({ kind: i.kind, delay, ...cap, jitter: 'proportional' }, i.attempt + 1, [i.random]);
         return { delays: await waits({ delay, ...cap, jitter: 'decorrelated-v2' }, i.attempt + 1, i.randomList) };
       }
       case 'decorrelatedV2':
         return { delays: await waits({ delay: i.baseMs, ...cap, jitter: 'decorrelated-v2' }, i.randoms.length, i.randoms) };
       case 'sequence':
-        return { delays: await waits({ delay: i.config.initialMs, factor: i.config.factor, maxDelay: i.config.maxMs ?? Infinity, jitter: 'none' }, i.count, [0]) };
+        return {
+          delays: await waits(
+            { delay: i.config.initialMs, factor: i.config.factor, maxDelay: i.config.maxMs ?? Infinity, jitter: 'none' },
+            i.count,
+            [0],
+          ),
+        };
       case 'awsFull':
         return await last({ delay: i.baseMs, ...cap, jitter: 'full' }, i.n + 1, [i.u]);
       case 'awsEqual':
@@ -84,7 +96,9 @@ const otherSequences = new Set(['list', 'linear', 'envoyFullJitter', 'urllib3'])
 
 test('third-party vectors 18: backoff', async () => {
   const file = JSON.parse(readFileSync(new URL('18-backoff.json', import.meta.url), 'utf8')) as VectorFile<Input>;
-  const offered = file.cases.filter(({ in: input }) => !(input.fn in declined) && !(input.fn === 'sequence' && otherSequences.has(input.config.kind)));
+  const offered = file.cases.filter(
+    ({ in: input }) => !(input.fn in declined) && !(input.fn === 'sequence' && otherSequences.has(input.config.kind)),
+  );
   const result = await replay({ ...file, cases: offered }, adapter, { has: () => true });
   expect(result.failures).toEqual([]);
   expect(result.skipped).toEqual([]);
