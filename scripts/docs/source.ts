@@ -174,8 +174,12 @@ export function eventFiles(): readonly string[] {
     .sort((a, b) => Number(b.startsWith('core/')) - Number(a.startsWith('core/')) || a.localeCompare(b));
 }
 
-function emitted(): Map<string, Set<string>> {
-  const levels = new Map<string, Set<string>>();
+let levelsOf: Map<string, Set<string>> | undefined;
+
+/** Types of events with the levels they are sent out at, found where they are emitted. */
+function emitted(): ReadonlyMap<string, ReadonlySet<string>> {
+  if (levelsOf !== undefined) return levelsOf;
+  const levels = (levelsOf = new Map<string, Set<string>>());
   const add = (type: string, level: string): void => {
     const known = levels.get(type) ?? new Set();
     levels.set(type, known.add(level));
@@ -201,7 +205,7 @@ function literals(expression: ts.Expression): readonly string[] {
   if (ts.isConditionalExpression(expression)) return [...literals(expression.whenTrue), ...literals(expression.whenFalse)];
   const type = checker.getTypeAtLocation(expression);
   const members = type.isUnion() ? type.types : [type];
-  return members.every((member) => member.isStringLiteral()) ? members.map((member) => (member).value) : [];
+  return members.every((member) => member.isStringLiteral()) ? members.map((member) => member.value) : [];
 }
 
 function propertyText(object: ts.ObjectLiteralExpression, name: string): string | undefined {
@@ -217,7 +221,7 @@ function fieldText(property: ts.Symbol): string {
   const meaning = meaningOf(property);
   const type = checker.getNonNullableType(checker.getTypeOfSymbol(property));
   const words = type.isUnion() && type.types.every((member) => member.isStringLiteral()) ? type.types : [];
-  const values = words.map((member) => code(`'${(member).value}'`)).join(', ');
+  const values = words.map((member) => code(`'${member.value}'`)).join(', ');
   return `${code(property.name)}${optional ? ' (optional)' : ''}${meaning === '' ? '' : `: ${meaning}`}${values === '' ? '' : ` (${values})`}`;
 }
 

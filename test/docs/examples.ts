@@ -2,7 +2,7 @@
 
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { inspect } from 'node:util';
+import { formatWithOptions, inspect } from 'node:util';
 import ts from 'typescript';
 import { pages, read } from '../../scripts/docs/pages.ts';
 import { configured, root } from '../../scripts/docs/source.ts';
@@ -18,7 +18,9 @@ export interface Example {
 export interface Shown {
   readonly where: string;
   readonly promised: string;
+  /** What was printed, as values are written in code, and as a terminal shows it. */
   readonly printed: readonly string[];
+  readonly shown: readonly string[];
 }
 
 const fence = /^```ts\n([\s\S]*?)^```/gm;
@@ -80,11 +82,13 @@ export type Library = (specifier: string) => Promise<unknown>;
 
 /** Runs an example; answers with what it promised to print and what it did print. */
 export async function run({ where, code }: Example, library: Library): Promise<readonly Shown[]> {
-  const shown: { where: string; promised: string; printed: string[] }[] = [];
+  const shown: { where: string; promised: string; printed: string[]; shown: string[] }[] = [];
   const { body, promises } = prepared(code);
-  for (const promised of promises) shown.push({ where, promised, printed: [] });
+  for (const promised of promises) shown.push({ where, promised: tight(promised), printed: [], shown: [] });
   const print = (place: number, ...values: unknown[]): void => {
-    shown[place]?.printed.push(values.map((value) => inspect(value, { breakLength: Infinity, compact: 10, depth: 6 })).join(' '));
+    const look = { breakLength: Infinity, compact: 10, depth: 6 };
+    shown[place]?.printed.push(tight(values.map((value) => inspect(value, look)).join(' ')));
+    shown[place]?.shown.push(tight(formatWithOptions(look, ...values)));
   };
   const quiet = { ...console, log: () => undefined, error: () => undefined, warn: () => undefined, table: () => undefined };
   const AsyncFunction = (() => Promise.resolve()).constructor as new (
@@ -92,6 +96,11 @@ export async function run({ where, code }: Example, library: Library): Promise<r
   ) => (library: Library, print: (place: number, ...values: unknown[]) => void, console: object) => Promise<void>;
   await new AsyncFunction('$library', '$print', 'console', body)(library, print, quiet);
   return shown;
+}
+
+/** Without the blanks that `inspect` puts inside brackets. */
+function tight(text: string): string {
+  return text.replace(/([[{]) /g, '$1').replace(/ ([\]}])/g, '$1');
 }
 
 /** The example as the body of an async function: imports awaited, promised prints numbered, types gone. */
