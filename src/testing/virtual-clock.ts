@@ -14,6 +14,12 @@ export interface VirtualClockOptions {
 
 const NEW_YEAR_2000 = 946_684_800_000;
 
+/** Whoever has seen so many timers run waits for something that never comes. */
+const ENDLESS = 100_000;
+
+/** Turns of the event loop given to a promise that waits for something other than this clock. */
+const PATIENCE = 1000;
+
 /**
  * A clock for tests that moves only when told to. Give it to a pipeline as its `clock`; nothing is patched, so tests may run side by side.
  *
@@ -102,7 +108,7 @@ export class VirtualClock implements Clock {
    *
    * @throws Error after `limit` timers (default: 100 000), which is what a timer that always sets another one comes to
    */
-  runAll(limit = 100_000): Promise<void> {
+  runAll(limit: number = ENDLESS): Promise<void> {
     return this.#enqueue(async () => {
       await hop();
       for (let ran = 0; this.#timers.size > 0; ran++) {
@@ -110,6 +116,31 @@ export class VirtualClock implements Clock {
         await this.#runNext();
       }
     });
+  }
+
+  /**
+   * Runs timers, in order, only until `promise` has settled, and settles with it.
+   *
+   * @throws Error if no timer is left (or 100 000 have run) and it still has not
+   */
+  async until<T>(promise: PromiseLike<T>): Promise<T> {
+    let settled = false;
+    const note = (): void => void (settled = true);
+    promise.then(note, note);
+    await this.#enqueue(async () => {
+      await hop();
+      for (let ran = 0, idle = 0; !settled && ran < ENDLESS && idle < PATIENCE;) {
+        if (this.#timers.size === 0) {
+          idle++;
+          await hop();
+        } else {
+          ran++;
+          await this.#runNext();
+        }
+      }
+      if (!settled) throw new Error(`VirtualClock.until: the promise has not settled, and ${this.pending} timers are set`);
+    });
+    return await promise;
   }
 
   /** The event loop is blocked: time passes at once, no timer runs before it is over, then what is overdue runs late. */
