@@ -1,0 +1,172 @@
+/**
+ * A request as a call through gates: admitted once, settled once, aborted when its client leaves or its time is up. Knows the events of a
+ * response and no framework: an adapter tells it who asks, and sends what it is told to.
+ */
+
+import type { Admission } from '../core/admission.ts';
+import type { CallOptions } from '../core/call-options.ts';
+import { systemClock } from '../core/clock.ts';
+import { ResilienceError, made } from '../core/errors.ts';
+import type { Pipeline } from '../core/pipeline.ts';
+
+/** What must be seen of a response; Node's own have it, and those shaped like them. */
+export interface Responding {
+  readonly statusCode: number;
+  readonly writableEnded: boolean;
+  readonly destroyed: boolean;
+  once(event: 'finish' | 'close', listener: () => void): unknown;
+  removeListener(event: 'finish' | 'close', listener: () => void): unknown;
+}
+
+/** A request on its way, as its handler sees it. */
+export interface Visit {
+  /**
+   * Aborts when there is nobody left to answer: with a {@link ClientGoneError} when the client has disconnected, with a `TimeoutError` when the
+   * deadline or a timeout among the gates has passed.
+   */
+  readonly signal: AbortSignal;
+  /** Whether it went through the gates; false if it was let through without. */
+  readonly admitted: boolean;
+  /** Milliseconds left until the deadline, never negative; `Infinity` without one. */
+  remaining(): number;
+}
+
+/** The client disconnected before it was answered. Counts as neither success nor failure. */
+export class ClientGoneError extends ResilienceError {
+  override readonly code = 'ERR_CLIENT_GONE';
+  override readonly name = 'ClientGoneError';
+}
+
+/** The handler answered with a status of 500 or above: what gates are told has gone wrong. */
+export class ErrorResponse extends ResilienceError {
+  override readonly code = 'ERR_RESPONSE';
+  override readonly name = 'ErrorResponse';
+  readonly status: number;
+
+  constructor(message: string, details: { readonly status: number }) {
+    super(message);
+    this.status = details.status;
+  }
+}
+
+/** How a request is to be taken through the gates. */
+export interface Entry extends Pick<CallOptions, 'key' | 'priority' | 'operation'> {
+  /** ms; `Infinity` for none. */
+  readonly deadline: number;
+  /** The same request behind an outer guard: its end is this one's end. */
+  readonly outer?: Visit | undefined;
+  /** Called, at most once, when the time is up before the response is over; what is sent in answer settles the request. */
+  readonly expired: (error: unknown) => void;
+}
+
+/** The gates' answer. `gone`: the client left while it waited, and there is nobody to tell. */
+export type Arrival =
+  { readonly kind: 'admitted'; readonly visit: Visit } | { readonly kind: 'refused'; readonly error: unknown } | { readonly kind: 'gone' };
+
+/**
+ * Takes a request through the gates of `pipeline`. What it was given there is given back exactly once: when the response is finished, or closed
+ * before that. A status of 500 or above counts as a failure, any other as a success, and a client that left before the answer not at all.
+ *
+ * Never rejects: `refused` carries whatever `acquire` threw.
+ */
+export async function arrive(pipeline: Pick<Pipeline, 'acquire'>, response: Responding, entry: Entry): Promise<Arrival> {
+  const visit = new GuardedVisit(response, entry);
+  const { key, priority, operation } = entry;
+  try {
+    visit.take(await pipeline.acquire({ signal: visit.signal, deadline: visit.limit, key, priority, operation }));
+  } catch (error) {
+    const gone = visit.signal.aborted;
+    visit.end();
+    return gone ? { kind: 'gone' } : { kind: 'refused', error };
+  }
+  return visit.over ? { kind: 'gone' } : { kind: 'admitted', visit };
+}
+
+/** A request that goes past the gates: its signal still tells when there is nobody left to answer. */
+export function letThrough(response: Responding, outer: Visit | undefined): Visit {
+  return new GuardedVisit(response, { deadline: Infinity, outer, expired: () => undefined });
+}
+
+class GuardedVisit implements Visit {
+  /** Time it may take in all, ms. */
+  readonly limit: number;
+  over = false;
+  readonly #response: Responding;
+  readonly #entry: Entry;
+  readonly #due: number;
+  /** Ends the visit from outside: the client has left, or the visit to an outer guard is at its end. */
+  readonly #outside = new AbortController();
+  #admission: Admission | undefined = undefined;
+
+  constructor(response: Responding, entry: Entry) {
+    const { outer, deadline } = entry;
+    this.#response = response;
+    this.#entry = entry;
+    this.limit = Math.min(deadline, outer?.remaining() ?? Infinity);
+    this.#due = systemClock.now() + this.limit;
+    response.once('finish', this.#finished);
+    response.once('close', this.#closed);
+    outer?.signal.addEventListener('abort', this.#ended);
+    if (response.destroyed) this.#closed();
+    else if (outer?.signal.aborted === true) this.#ended();
+  }
+
+  get signal(): AbortSignal {
+    return this.#admission?.signal ?? this.#outside.signal;
+  }
+
+  get admitted(): boolean {
+    return this.#admission !== undefined;
+  }
+
+  remaining(): number {
+    return this.signal.aborted ? 0 : Math.max(0, this.#due - systemClock.now());
+  }
+
+  /** The gates are open. If it is too late for that, gives back at once what they gave. */
+  take(admission: Admission): void {
+    const { signal } = admission;
+    if (this.over || signal.aborted) {
+      admission.ignore();
+      throw signal.reason;
+    }
+    this.#admission = admission;
+    signal.addEventListener('abort', this.#expired);
+  }
+
+  /** Nothing of the visit is left. */
+  end(): void {
+    this.over = true;
+    this.#response.removeListener('finish', this.#finished);
+    this.#response.removeListener('close', this.#closed);
+    this.#entry.outer?.signal.removeEventListener('abort', this.#ended);
+    this.#admission?.signal.removeEventListener('abort', this.#expired);
+  }
+
+  readonly #finished = (): void => {
+    if (this.over) return;
+    this.end();
+    const admission = this.#admission;
+    if (admission === undefined) return;
+    const { statusCode } = this.#response;
+    if (admission.signal.aborted) admission.failure(admission.signal.reason);
+    else if (statusCode < 500) admission.success(statusCode);
+    else admission.failure(made(ErrorResponse, `The handler answered ${statusCode}`, { status: statusCode }, false));
+  };
+
+  readonly #closed = (): void => {
+    if (this.#response.writableEnded) {
+      this.#finished();
+      return;
+    }
+    this.end();
+    this.#outside.abort(made(ClientGoneError, 'The client disconnected before it was answered', {}, false));
+    this.#admission?.ignore();
+  };
+
+  readonly #ended = (): void => this.#outside.abort(this.#entry.outer?.signal.reason);
+
+  readonly #expired = (): void => {
+    if (!this.#outside.signal.aborted) this.#entry.expired(this.#admission?.signal.reason);
+  };
+}

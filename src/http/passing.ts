@@ -1,0 +1,121 @@
+/** Middleware in the shape `(req, res, next)`: Express's, Connect's, and what stands on bare Node. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Priority } from '../core/call-options.ts';
+import type { Pipeline } from '../core/pipeline.ts';
+import { type Visit, arrive, letThrough } from './inbound.ts';
+import { mute, send } from './raw-response.ts';
+import { type Answer, answerTo } from './response.ts';
+
+declare module 'node:http' {
+  interface IncomingMessage {
+    /** When to stop and how much time is left; there on every request that a guard has seen. */
+    breakwater: Visit;
+  }
+}
+
+/** The rest of the application. */
+export type Next = (error?: unknown) => void;
+
+/** What a request that is not served is answered with, and why. */
+export interface Turned extends Answer {
+  /** The refusal, or the timeout. */
+  readonly error: unknown;
+}
+
+/** Options of a guard, as read. */
+export interface GuardSettings<Req, Res> {
+  readonly name: string | undefined;
+  readonly key: ((req: Req) => string | undefined) | undefined;
+  readonly deadline: number;
+  readonly priority: Priority | ((req: Req) => Priority);
+  readonly skip: ((req: Req) => boolean) | undefined;
+  readonly handler: ((turned: Turned, req: Req, res: Res, next: Next) => void) | undefined;
+}
+
+/** One request on its way through one guard. */
+export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
+  readonly #gates: Pipeline;
+  readonly #settings: GuardSettings<Req, Res>;
+  readonly #req: Req;
+  readonly #res: Res;
+  /** Whoever brought the request while it is not decided on: more than one if it comes by again. */
+  readonly #waiting: Next[] = [];
+  #passed = false;
+
+  constructor(gates: Pipeline, settings: GuardSettings<Req, Res>, req: Req, res: Res) {
+    this.#gates = gates;
+    this.#settings = settings;
+    this.#req = req;
+    this.#res = res;
+  }
+
+  come(next: Next): void {
+    if (this.#passed) next();
+    else if (this.#waiting.push(next) === 1) this.#decide();
+  }
+
+  #decide(): void {
+    const { key, priority, skip, deadline } = this.#settings;
+    const req = this.#req;
+    const outer = (req as Partial<Req>).breakwater;
+    try {
+      if (skip?.(req) === true) {
+        this.#pass(letThrough(this.#res, outer));
+        return;
+      }
+      void arrive(this.#gates, this.#res, {
+        key: key?.(req),
+        priority: typeof priority === 'function' ? priority(req) : priority,
+        deadline,
+        outer,
+        expired: (error) => this.#expire(error),
+      }).then((arrival) => {
+        if (arrival.kind === 'admitted') this.#pass(arrival.visit);
+        else if (arrival.kind === 'refused') this.#refuse(arrival.error, outer);
+      });
+    } catch (error) {
+      this.#next(error);
+    }
+  }
+
+  #pass(visit: Visit): void {
+    this.#passed = true;
+    this.#req.breakwater = visit;
+    for (const next of this.#waiting) next();
+  }
+
+  /** Leaves it to the error handlers. */
+  #next(error: unknown): void {
+    this.#waiting[0]?.(error);
+  }
+
+  #refuse(error: unknown, outer: Visit | undefined): void {
+    if (this.#res.writableEnded) return;
+    this.#answer(error, (instead) => {
+      if (instead === undefined) this.#pass(letThrough(this.#res, outer));
+      else this.#next(instead);
+    });
+  }
+
+  /** The handler is running, and its time is up. */
+  #expire(error: unknown): void {
+    if (this.#res.headersSent) return;
+    this.#answer(error, (instead) => {
+      if (instead !== undefined) this.#next(instead);
+    });
+    if (this.#res.writableEnded) mute(this.#res);
+  }
+
+  #answer(error: unknown, next: Next): void {
+    const answer = answerTo(error);
+    if (answer === undefined || this.#res.headersSent) this.#next(error);
+    else if (this.#settings.handler === undefined) send(this.#req, this.#res, answer);
+    else
+      try {
+        this.#settings.handler({ ...answer, error }, this.#req, this.#res, next);
+      } catch (thrown) {
+        this.#next(thrown);
+      }
+  }
+}
