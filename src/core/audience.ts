@@ -1,0 +1,43 @@
+import type { Call } from './call.ts';
+import type { Level, Sink } from './events.ts';
+import type { Scope } from './scope.ts';
+
+/**
+ * The pipelines that a shared policy is mounted in, for what happens to the policy itself and not to one call. They are held weakly: pipelines
+ * that are made per request around one policy can go, and take their listeners with them.
+ */
+export class Audience {
+  #scopes: WeakRef<Scope>[] = [];
+  readonly #known = new WeakSet<Sink>();
+  /** Dead references are swept when so many scopes have gathered. */
+  #sweepAt = 64;
+
+  /** Adds the pipeline of this scope, once. */
+  add(scope: Scope): void {
+    if (this.#known.has(scope.sink)) return;
+    this.#known.add(scope.sink);
+    if (this.#scopes.length >= this.#sweepAt) {
+      this.#scopes = this.#scopes.filter((reference) => reference.deref() !== undefined);
+      this.#sweepAt = Math.max(64, 2 * this.#scopes.length);
+    }
+    this.#scopes.push(new WeakRef(scope));
+  }
+
+  /** Sends an event out in every pipeline where somebody listens. */
+  emit(type: string, level: Level, call: Call | undefined, fields: object): void {
+    for (const reference of [...this.#scopes]) {
+      const scope = reference.deref();
+      if (scope?.listening === true) scope.emit(type, level, call, fields);
+    }
+  }
+
+  /** Reports a user's callback that threw, in the first pipeline that is left. */
+  report(callback: string, error: unknown): void {
+    for (const reference of this.#scopes) {
+      const scope = reference.deref();
+      if (scope === undefined) continue;
+      scope.report(callback, error);
+      return;
+    }
+  }
+}
