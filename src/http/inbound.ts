@@ -14,6 +14,8 @@ export interface Responding {
   readonly statusCode: number;
   readonly writableEnded: boolean;
   readonly destroyed: boolean;
+  /** What an HTTP/2 response stands on. */
+  readonly stream?: { readonly destroyed: boolean };
   once(event: 'finish' | 'close', listener: () => void): unknown;
   removeListener(event: 'finish' | 'close', listener: () => void): unknown;
 }
@@ -104,10 +106,10 @@ class GuardedVisit implements Visit {
     this.#entry = entry;
     this.limit = Math.min(deadline, outer?.remaining() ?? Infinity);
     this.#due = systemClock.now() + this.limit;
-    response.once('finish', this.#finished);
-    response.once('close', this.#closed);
+    response.once('finish', this.#over);
+    response.once('close', this.#over);
     outer?.signal.addEventListener('abort', this.#ended);
-    if (response.destroyed) this.#closed();
+    if (response.destroyed || response.stream?.destroyed === true) this.#over();
     else if (outer?.signal.aborted === true) this.#ended();
   }
 
@@ -137,31 +139,23 @@ class GuardedVisit implements Visit {
   /** Nothing of the visit is left. */
   end(): void {
     this.over = true;
-    this.#response.removeListener('finish', this.#finished);
-    this.#response.removeListener('close', this.#closed);
+    this.#response.removeListener('finish', this.#over);
+    this.#response.removeListener('close', this.#over);
     this.#entry.outer?.signal.removeEventListener('abort', this.#ended);
     this.#admission?.signal.removeEventListener('abort', this.#expired);
   }
 
-  readonly #finished = (): void => {
+  /** Finished or closed. HTTP/2 says `finish` of a stream that was reset, too: what counts is whether the answer was complete. */
+  readonly #over = (): void => {
     if (this.over) return;
     this.end();
-    const admission = this.#admission;
-    if (admission === undefined) return;
-    const { statusCode } = this.#response;
-    if (admission.signal.aborted) admission.failure(admission.signal.reason);
-    else if (statusCode < 500) admission.success(statusCode);
-    else admission.failure(made(ErrorResponse, `The handler answered ${statusCode}`, { status: statusCode }, false));
-  };
-
-  readonly #closed = (): void => {
-    if (this.#response.writableEnded) {
-      this.#finished();
-      return;
-    }
-    this.end();
-    this.#outside.abort(made(ClientGoneError, 'The client disconnected before it was answered', {}, false));
-    this.#admission?.ignore();
+    const { writableEnded, statusCode } = this.#response;
+    if (!writableEnded) {
+      this.#outside.abort(made(ClientGoneError, 'The client disconnected before it was answered', {}, false));
+      this.#admission?.ignore();
+    } else if (this.#admission?.signal.aborted === true) this.#admission.failure(this.#admission.signal.reason);
+    else if (statusCode < 500) this.#admission?.success(statusCode);
+    else this.#admission?.failure(made(ErrorResponse, `The handler answered ${statusCode}`, { status: statusCode }, false));
   };
 
   readonly #ended = (): void => this.#outside.abort(this.#entry.outer?.signal.reason);

@@ -12,7 +12,7 @@ import { describe, expect, test } from 'vitest';
 import { answerTo, retryAfterSeconds } from '../../src/http/response.ts';
 
 describe('the answer to', () => {
-  test.each([
+  test.each<[string, Error, number, string]>([
     ['a rate limit', new RateLimitedError('no', { retryAfter: 2500 }), 429, '3'],
     ['a full bulkhead', new BulkheadFullError('no'), 503, '1'],
     ['a wait in vain', new QueueTimeoutError('no'), 503, '1'],
@@ -37,12 +37,14 @@ describe('the answer to', () => {
     expect(answer?.headers).not.toHaveProperty('retry-after');
   });
 
-  test.each([['an error', new Error('boom')], ['undefined', undefined], ['a string', 'no'], ['null', null]])(
-    '%s is left to the application',
-    (_, error) => {
-      expect(answerTo(error)).toBeUndefined();
-    },
-  );
+  test.each([
+    ['an error', new Error('boom')],
+    ['undefined', undefined],
+    ['a string', 'no'],
+    ['null', null],
+  ])('%s is left to the application', (_, error) => {
+    expect(answerTo(error)).toBeUndefined();
+  });
 
   test('any refusal of one status is the same to the byte: names, keys and messages stay inside (W4)', () => {
     const secret = { pipeline: 'payments-primary', policy: 'visa', key: 'tenant-7', cause: new Error('10.0.0.7') };
