@@ -118,8 +118,8 @@ function untilAbort(signal: AbortSignal, end: (ending: Ending) => void): Promise
 
 function check(step: WorkStep): void {
   if (words.includes(step)) return;
-  const { after } = step as { readonly after?: unknown };
-  const settles = typeof step === 'object' && 'value' in step !== 'error' in step;
+  const { after } = Object(step) as { readonly after?: unknown };
+  const settles = typeof step === 'object' && (step as unknown) !== null && 'value' in step !== 'error' in step;
   if (!settles || (after !== undefined && !((parseDuration(after) ?? Infinity) < Infinity)))
     throw new RangeError(`work: expected one of ${words.join(', ')}, { after, value } or { after, error }, got ${show(step)}`);
 }

@@ -58,9 +58,9 @@ export const viewLaws: readonly Law[] = [
         ok(form.test(event.type), `an event's type is kind.past-participle, and this one is ${event.type}`);
         ok(levels.includes(event.level), `${event.type}: unknown level ${event.level}`);
         ok(Number.isFinite(event.at), `${event.type}: at should be ms on the pipeline's clock`);
-        strictEqual(event.pipeline, 'specimen', `${event.type} should name its pipeline`);
+        ok(typeof event.pipeline === 'string' && event.pipeline !== '', `${event.type} should name its pipeline`);
         if (!event.type.startsWith('pipeline.')) ok(typeof event.policy === 'string', `${event.type} should name its policy`);
-        if (event.type === 'pipeline.settled') deepStrictEqual([event.key, event.operation], ['k', 'read']);
+        if (event.type === 'pipeline.settled') deepStrictEqual([event.pipeline, event.key, event.operation], ['specimen', 'k', 'read']);
       }
     },
   },
