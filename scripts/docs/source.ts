@@ -84,7 +84,7 @@ function rows(table: FieldTable, type: ts.Type, prefix: string): OptionRow[] {
       name: prefix + name,
       accepts: field.expected.replace(spelledOut, '[duration](options.md#durations)$1'),
       fallback: fallbackOf(field, claimed),
-      claimed: field.fallback !== undefined && claimed?.startsWith('`') === true ? claimed : undefined,
+      claimed: field.fallback !== undefined && claimed?.startsWith('`') === true ? claimed.replace(/(\d)_(?=\d)/g, '$1') : undefined,
       meaning: property === undefined ? '' : meaningOf(property) || (name === 'name' ? 'What events, errors and snapshots call it.' : ''),
     };
     if (field.nested === undefined || property === undefined) return [row];

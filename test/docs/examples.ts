@@ -109,6 +109,7 @@ function prepared(code: string): { readonly body: string; readonly promises: rea
   const promises: string[] = [];
   const edits: { readonly from: number; readonly to: number; readonly text: string }[] = [];
   const visit = (node: ts.Node): void => {
+    if (node.kind === ts.SyntaxKind.ExportKeyword) edits.push({ from: node.getStart(), to: node.end, text: '' });
     if (ts.isImportDeclaration(node)) edits.push({ from: node.getStart(), to: node.end, text: awaited(node) });
     if (ts.isExpressionStatement(node) && ts.isCallExpression(node.expression) && node.expression.expression.getText() === 'console.log') {
       const promised = /^;?[ \t]*\/\/ => (.*)/.exec(code.slice(node.expression.end))?.[1];
