@@ -1,0 +1,94 @@
+import type { Call } from './call.ts';
+import { Failure, type Outcome } from './outcome.ts';
+import type { GatePolicy } from './policy.ts';
+import type { Scope } from './scope.ts';
+import type { Gate, Narrowing } from './stage.ts';
+
+/**
+ * A gate policy that another policy keeps and takes calls through: what the kernel does for a gate that stands in a pipeline by itself
+ * (`until`, `narrows`, one gate for each pipeline) is done here for one that does not.
+ *
+ * @internal
+ */
+export class Kept<Child extends GatePolicy = GatePolicy> {
+  readonly policy: Child;
+  /** Calls that entered it, or wait to, and have not been settled. */
+  calls = 0;
+  /** When it was last asked for, ms. */
+  seen: number;
+  /** The pipeline it was made for, which mostly is the only one, and its gate there. */
+  readonly scope: Scope;
+  readonly gate: Gate;
+  others: WeakMap<Scope, Gate> | undefined = undefined;
+
+  constructor(policy: Child, scope: Scope, now: number) {
+    this.policy = policy;
+    this.seen = now;
+    this.scope = scope;
+    this.gate = policy.gate(scope);
+  }
+
+  /** Takes a call through its gate. */
+  enter(call: Call, scope: Scope, now: number): KeptPass | Failure | Promise<KeptPass | Failure> {
+    const gate = this.gateIn(scope);
+    const pass = gate.enter(call, now);
+    if (pass instanceof Failure) return pass;
+    this.calls++;
+    return pass instanceof Promise ? this.#wait(gate, pass, call) : new KeptPass(this, gate, pass, call);
+  }
+
+  gateIn(scope: Scope): Gate {
+    if (scope === this.scope) return this.gate;
+    this.others ??= new WeakMap();
+    let gate = this.others.get(scope);
+    if (gate === undefined) this.others.set(scope, (gate = this.policy.gate(scope)));
+    return gate;
+  }
+
+  async #wait(gate: Gate, waiting: Promise<unknown>, call: Call): Promise<KeptPass | Failure> {
+    try {
+      const pass = await waiting;
+      if (!(pass instanceof Failure)) return new KeptPass(this, gate, pass, call);
+      this.calls--;
+      return pass;
+    } catch (error) {
+      this.calls--;
+      throw error;
+    }
+  }
+}
+
+/**
+ * A pass through a kept policy's gate: whose it is, the pass that the gate gave, and the call as it goes on inward.
+ *
+ * @internal
+ */
+export class KeptPass implements Narrowing {
+  readonly kept: Kept;
+  readonly gate: Gate;
+  readonly pass: unknown;
+  readonly inner: Call;
+
+  constructor(kept: Kept, gate: Gate, pass: unknown, call: Call) {
+    this.kept = kept;
+    this.gate = gate;
+    this.pass = pass;
+    this.inner = gate.narrows === true ? (pass as Narrowing).inner : call;
+  }
+
+  /** The work ran; where its gate waits for the work's real end, so does this. */
+  settle(outcome: Outcome, now: number): void {
+    if (this.gate.until !== 'work' || !this.inner.whenQuiet(() => this.#over(outcome, this.inner.scope.clock.now())))
+      this.#over(outcome, now);
+  }
+
+  cancel(now: number): void {
+    this.kept.calls--;
+    this.gate.cancel(this.pass, now);
+  }
+
+  #over(outcome: Outcome, now: number): void {
+    this.kept.calls--;
+    this.gate.settle(this.pass, outcome, now);
+  }
+}

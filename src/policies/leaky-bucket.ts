@@ -1,0 +1,240 @@
+/**
+ * Leaky bucket: calls leave at a constant rate; those that come faster are held back, and beyond a bound refused.
+ *
+ * @example
+ * ```ts
+ * import { leakyBucket, pipeline } from 'breakwater';
+ *
+ * const paced = pipeline([leakyBucket({ rate: 100 })]);
+ * const start = performance.now();
+ * await Promise.all([1, 2, 3].map(() => paced.execute(() => 'sent')));
+ * console.log(performance.now() - start >= 19); // => true
+ * ```
+ *
+ * @module
+ */
+
+import { type Leak, PacedBucket } from '../algorithms/leaky-bucket.ts';
+import { Sharing } from '../algorithms/sharing.ts';
+import { exceeds } from '../algorithms/token-bucket.ts';
+import { Turn, WaitingLine } from '../algorithms/waiting-line.ts';
+import { Alarm } from '../core/alarm.ts';
+import type { Call } from '../core/call.ts';
+import type { Clock } from '../core/clock.ts';
+import { type OptionProblem, RateLimitedError, made } from '../core/errors.ts';
+import { type Duration, type Fields, count, duration, numeric, readOptions, text } from '../core/options.ts';
+import { type Failure, refuse } from '../core/outcome.ts';
+import { type GatePolicy, type Handler, type PlainData, mountAlone } from '../core/policy.ts';
+import type { Scope } from '../core/scope.ts';
+import type { Gate } from '../core/stage.ts';
+
+/** Options of {@link leakyBucket}. */
+export interface LeakyBucketOptions {
+  /** How many calls leave in each `per`, evenly spaced: 60 per minute is one each second. Fractions are fine. */
+  readonly rate: number;
+  /** The time that `rate` is counted over. @defaultValue `'1s'` */
+  readonly per?: Duration;
+  /** How many calls ahead of the rate are borne, passed at once and held together; the next one is refused. @defaultValue `Infinity` */
+  readonly burst?: number;
+  /** How many of those pass at once before calls are held; with `Infinity` none is ever held. @defaultValue `0` */
+  readonly delay?: number;
+  /** No call is held longer; one that would have to be, or beyond its deadline, is refused at once. @defaultValue `'500ms'` */
+  readonly maxQueueTime?: Duration;
+  /** @defaultValue the kind */
+  readonly name?: string;
+}
+
+declare module '../core/events.ts' {
+  interface EventFields {
+    'leaky-bucket.delayed': { readonly wait: number; readonly excess: number };
+  }
+}
+
+/** The state of a leaky bucket: how many calls ahead of the rate it is, calls that are held, and the limit as it stands (`per` in ms). */
+export type LeakyBucketSnapshot = PlainData & Readonly<Record<'excess' | 'waiting' | 'rate' | 'per' | 'burst' | 'delay', number>>;
+
+/** A leaky bucket. Several pipelines that hold the same one share its rate. */
+export interface LeakyBucket extends GatePolicy {
+  readonly kind: 'leaky-bucket';
+  /** How many calls ahead of the rate a call would come now; 0 if it is on time. */
+  readonly excess: number;
+  /** How many calls would pass at once now, fractions included; 0 while calls are held. */
+  readonly available: number;
+  /** Calls held now. */
+  readonly waiting: number;
+  /**
+   * Changes the limit for everybody, those who are held included, and keeps the excess. What is not given stays.
+   *
+   * @throws OptionsError if a value is wrong
+   */
+  update(change: Partial<Pick<LeakyBucketOptions, 'rate' | 'per' | 'burst' | 'delay'>>): void;
+  /** Whether the bucket is as good as new: empty, with nobody held and its limit never changed. */
+  atRest(now: number): boolean;
+  snapshot(): LeakyBucketSnapshot;
+}
+
+/** Options as read. */
+export interface LeakyBucketSettings extends Leak {
+  readonly maxQueueTime: number;
+  readonly name: string | undefined;
+}
+
+/** The option table. */
+export const leakyBucketFields: Fields<LeakyBucketSettings> = {
+  rate: numeric({ above: 0 }),
+  per: duration({ min: 0.001 }).or('1s'),
+  burst: count({ infinite: true }).or(Infinity),
+  delay: count({ infinite: true }).or(0),
+  maxQueueTime: duration({ infinite: true }).or('500ms'),
+  name: text().optional(),
+};
+
+/**
+ * Spaces calls out: after each that passes, the next one leaves `per / rate` later, first come, first served. One that would be held longer than
+ * `maxQueueTime`, or comes when `burst` calls are ahead of the rate, is refused with a {@link RateLimitedError} that says when it may come
+ * back (`retryAfter`, ms). Up to `delay` calls pass at once before any is held.
+ *
+ * With the defaults it is the pacer of Alibaba Sentinel; `burst`, `delay` and `delay: Infinity` are `burst`, `delay` and `nodelay` of nginx's `limit_req`.
+ *
+ * @throws OptionsError if an option is wrong, or nothing bounds how long calls are held
+ */
+export function leakyBucket(options: LeakyBucketOptions): LeakyBucket {
+  return new LeakyBucketPolicy(alike.share(readOptions('leakyBucket', leakyBucketFields, options, bounded)));
+}
+
+const alike = new Sharing<LeakyBucketSettings>();
+
+function bounded({ burst, delay, maxQueueTime }: LeakyBucketSettings): OptionProblem | undefined {
+  if (burst < Infinity || (delay < Infinity && maxQueueTime < Infinity)) return undefined;
+  const others = delay === Infinity ? 'with a delay of Infinity' : 'with a maxQueueTime of Infinity';
+  return { path: 'burst', expected: `a bound ${others}: otherwise nothing is ever refused`, got: String(burst) };
+}
+
+class LeakyBucketPolicy implements LeakyBucket {
+  readonly kind = 'leaky-bucket';
+  readonly settings: LeakyBucketSettings;
+  readonly bucket: PacedBucket;
+  line: WaitingLine | undefined = undefined;
+  /** Of the first pipeline it is mounted in; until then its time stands still. */
+  clock: Clock | undefined = undefined;
+
+  constructor(settings: LeakyBucketSettings) {
+    this.settings = settings;
+    this.bucket = new PacedBucket(settings, 0);
+  }
+
+  get name(): string | undefined {
+    return this.settings.name;
+  }
+
+  get excess(): number {
+    return this.bucket.excess(this.#now());
+  }
+
+  get available(): number {
+    return Math.max(0, this.bucket.available(this.#now()));
+  }
+
+  get waiting(): number {
+    return this.line?.size ?? 0;
+  }
+
+  gate(scope: Scope): Gate {
+    if (this.clock === undefined) {
+      this.clock = scope.clock;
+      this.bucket.at = scope.clock.now();
+    }
+    return new LeakyBucketGate(this, scope);
+  }
+
+  mount(next: Handler, scope: Scope): Handler {
+    return mountAlone(this, next, scope);
+  }
+
+  update(change: Parameters<LeakyBucket['update']>[0]): void {
+    const { rate, per, burst, delay } = leakyBucketFields;
+    const was = this.bucket.leak;
+    const fields = { rate: rate.or(was.rate), per: per.or(was.per), burst: burst.or(was.burst), delay: delay.or(was.delay) };
+    const rule = (leak: Leak): OptionProblem | undefined => bounded({ ...this.settings, ...leak });
+    this.bucket.reshape(readOptions('leakyBucket.update', fields, change, rule), this.#now());
+    this.line?.review(this.#now());
+  }
+
+  atRest(now: number): boolean {
+    return this.waiting === 0 && this.bucket.leak === this.settings && this.bucket.reach(this.bucket.limit.burst, now) === 0;
+  }
+
+  snapshot(): LeakyBucketSnapshot {
+    const { excess, waiting } = this;
+    const { rate, per, burst, delay } = this.bucket.leak;
+    return { excess, waiting, rate, per, burst, delay };
+  }
+
+  describe(): PlainData {
+    const { rate, per, burst, delay, maxQueueTime } = this.settings;
+    return { rate, per, burst, delay, maxQueueTime };
+  }
+
+  #now(): number {
+    return this.clock === undefined ? this.bucket.at : this.clock.now();
+  }
+}
+
+/** The bucket as one pipeline sees it. A pass is the one place that the call took. */
+class LeakyBucketGate implements Gate<1> {
+  readonly policy: LeakyBucketPolicy;
+  readonly scope: Scope;
+
+  constructor(policy: LeakyBucketPolicy, scope: Scope) {
+    this.policy = policy;
+    this.scope = scope;
+  }
+
+  enter(call: Call, now: number): 1 | Failure | Promise<1 | Failure> {
+    const { bucket, settings, line } = this.policy;
+    if (line !== undefined) line.advance(now);
+    const hold = bucket.reach(1, now);
+    if (hold === 0) {
+      bucket.take(1, now);
+      return 1;
+    }
+    const patience = call.waits ? Math.min(bucket.longest, settings.maxQueueTime, call.deadline - now) : 0;
+    if (exceeds(hold, patience, now) || now + hold >= call.deadline) return this.#refuse(call, hold - patience);
+    return this.#hold(call, hold, now);
+  }
+
+  settle(): void {
+    // The call ran: its place is used.
+  }
+
+  cancel(_place: 1, now: number): void {
+    this.policy.bucket.giveBack(1, now);
+    this.policy.line?.advance(now);
+  }
+
+  #hold(call: Call, wait: number, now: number): Promise<1 | Failure> {
+    const { policy, scope } = this;
+    const { clock } = scope;
+    const excess = policy.bucket.excess(now);
+    const line = (policy.line ??= new WaitingLine(policy.bucket, (ring) => new Alarm(clock, ring)));
+    return new Promise((resolve) => {
+      const turn = new Turn(1, now + policy.settings.maxQueueTime, (granted) => {
+        call.waiter = undefined;
+        resolve(granted ? 1 : this.#refuse(call, policy.bucket.reach(1, clock.now())));
+      });
+      call.waiter = (failure) => {
+        line.leave(turn, clock.now());
+        resolve(failure);
+      };
+      line.join(turn, now);
+      if (scope.listening) scope.emit('leaky-bucket.delayed', 'debug', call, { wait, excess });
+    });
+  }
+
+  #refuse(call: Call, retryAfter: number): Failure {
+    const { pipeline, policy, stack } = this.scope;
+    const { rate, per, burst } = this.policy.bucket.leak;
+    const message = `${pipeline}: ${policy} lets ${rate} calls leave per ${per} ms and bears ${burst} ahead of that`;
+    return refuse(made(RateLimitedError, message, { pipeline, policy, key: call.key, retryAfter }, stack));
+  }
+}
