@@ -2,17 +2,18 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { getEventListeners } from 'node:events';
 import { describe, expect, test, vi } from 'vitest';
 import {
+  type BulkheadOptions,
   type CallOptions,
   BulkheadFullError,
   OptionsError,
   QueueTimeoutError,
   RejectedError,
+  bulkhead,
   definePolicy,
   pipeline,
   timeout,
 } from 'breakwater';
 import { VirtualClock, arrange, gateContract, policyContract } from 'breakwater/testing';
-import { type BulkheadOptions, bulkhead } from '../../src/policies/bulkhead.ts';
 
 const contract = {
   waits: () => bulkhead({ maxConcurrent: 1, maxQueue: 10_000, maxWait: '1h' }),

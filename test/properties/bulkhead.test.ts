@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Pipeline, type Policy, pipeline, timeout } from 'breakwater';
+import { type Bulkhead, type Pipeline, type Policy, bulkhead, pipeline, timeout } from 'breakwater';
 import { VirtualClock } from 'breakwater/testing';
-import { type Bulkhead, bulkhead } from '../../src/policies/bulkhead.ts';
 
 /** How work ends: at once, later, never by itself (until it is told to at the very end), with or without an error. */
 type Ending = 'value' | 'throw' | 'resolve' | 'reject' | 'hang';

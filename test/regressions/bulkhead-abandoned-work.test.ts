@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { type Policy, retry, timeout } from 'breakwater';
+import { type Bulkhead, type Policy, bulkhead, retry, timeout } from 'breakwater';
 import { arrange } from 'breakwater/testing';
-import { type Bulkhead, bulkhead } from '../../src/policies/bulkhead.ts';
 
 /** Runs calls whose work takes 100 ms and does not care about its signal; tells how many ran at once at the most. */
 async function peak(slots: Bulkhead, policies: readonly Policy[], calls: number): Promise<number> {

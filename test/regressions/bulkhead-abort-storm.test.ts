@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { expect, test } from 'vitest';
+import { bulkhead } from 'breakwater';
 import { arrange } from 'breakwater/testing';
-import { bulkhead } from '../../src/policies/bulkhead.ts';
 
 test('ten thousand queued calls aborted by one signal all leave at once: no listener, no warning, no slot stays behind (B4, G4)', async () => {
   const warnings: Error[] = [];

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
-import { pipeline } from 'breakwater';
+import { bulkhead, pipeline } from 'breakwater';
 import { VirtualClock, arrange } from 'breakwater/testing';
-import { bulkhead } from '../../src/policies/bulkhead.ts';
 
 test('work whose queue wait has timed out never starts, whether the slot or the timer comes first in that millisecond', async () => {
   for (const end of [99, 100, 101]) {

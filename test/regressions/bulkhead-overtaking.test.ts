@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { bulkhead } from 'breakwater';
 import { arrange } from 'breakwater/testing';
-import { bulkhead } from '../../src/policies/bulkhead.ts';
 
 const turn = (): Promise<void> => Promise.resolve();
 
