@@ -12,10 +12,11 @@ export const measuredPlans = {
 /** @returns per case, by contestant, the figures of each round by their key */
 export async function runMeasured(cases, { rounds, share }, say = () => undefined) {
   const results = [];
-  for (const { id, title, size, contestants, measure, expected } of cases) {
+  for (const { id, title, size, contestants, measure, expected, rounds: own } of cases) {
+    const most = Math.min(rounds, own ?? rounds);
     const figures = new Map(contestants.map(({ name }) => [name, {}]));
-    for (let round = 0; round < rounds; round++) {
-      say(`${title}, round ${round + 1} of ${rounds}`);
+    for (let round = 0; round < most; round++) {
+      say(`${title}, round ${round + 1} of ${most}`);
       for (let i = 0; i < contestants.length; i++) {
         const contestant = contestants[(i + round) % contestants.length];
         const n = Math.max(10, Math.round(size * share * (contestant.share ?? 1)));

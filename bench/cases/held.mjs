@@ -48,7 +48,7 @@ async function settledAfter(releases, n, letGo = true) {
 export const inFlight = {
   id: 'in-flight',
   title: 'Heap held by a call under way',
-  size: 20_000,
+  size: 10_000,
   columns: [{ key: 'held', title: 'bytes a call', ratio: true }],
   measure: measureInFlight,
   expected({ ran, answered }, n, name) {
@@ -59,8 +59,8 @@ export const inFlight = {
     around('breakwater timeout', () => pipeline([timeout({ after: LIMIT })])),
     around('breakwater circuitBreaker', () => pipeline([ourBreaker()])),
     { name: 'bare await', make: (work) => ({ call: () => work() }) },
-    around('cockatiel five policies', () => cockatielStack(SLOTS)),
-    around('cockatiel timeout (aggressive)', () => cockatiel.timeout(LIMIT, cockatiel.TimeoutStrategy.Aggressive)),
+    { ...around('cockatiel five policies', () => cockatielStack(SLOTS)), share: 0.2 },
+    { ...around('cockatiel timeout (aggressive)', () => cockatiel.timeout(LIMIT, cockatiel.TimeoutStrategy.Aggressive)), share: 0.2 },
     around('cockatiel circuitBreaker (sampling)', cockatielBreaker),
     {
       name: 'opossum with timeout',
@@ -69,7 +69,7 @@ export const inFlight = {
         return { call: () => breaker.fire(), close: () => breaker.shutdown() };
       },
     },
-    { name: 'opossum(p-retry(p-timeout(bottleneck)))', share: 0.01, make: (work) => fourPackages(SLOTS, work) },
+    { name: 'opossum(p-retry(p-timeout(bottleneck)))', share: 0.05, make: (work) => fourPackages(SLOTS, work) },
   ],
 };
 
@@ -96,6 +96,7 @@ export const flatness = {
   id: 'flatness',
   title: 'Heap growth over a million calls',
   size: 1_000_000,
+  rounds: 1,
   columns: [{ key: 'grown', title: 'bytes a call, from 20 % to 100 % of the calls' }],
   measure: measureFlatness,
   expected({ answered }, n, name) {

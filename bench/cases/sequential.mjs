@@ -68,9 +68,35 @@ export const sequential = [
   },
   {
     id: 'nothing',
-    title: 'An empty pipeline',
+    title: 'An empty pipeline, and the ways into it',
     kind: 'sequential',
-    contestants: [ours('pipeline([])', () => []), bare, cockatiels('noop', () => cockatiel.noop)],
+    contestants: [
+      ours('pipeline([])', () => []),
+      {
+        name: 'breakwater pipeline([]), with a key',
+        make: (work) => {
+          const guarded = pipeline([]);
+          return { call: () => guarded.execute(work, { key: 'tenant' }) };
+        },
+      },
+      {
+        name: 'breakwater pipeline([]), with a signal',
+        make: (work) => {
+          const guarded = pipeline([]);
+          const { signal } = new AbortController();
+          return { call: () => guarded.execute(work, { signal }) };
+        },
+      },
+      {
+        name: 'breakwater pipeline([]).wrap',
+        make: (work) => {
+          const guarded = pipeline([]).wrap(work);
+          return { call: () => guarded() };
+        },
+      },
+      bare,
+      cockatiels('noop', () => cockatiel.noop),
+    ],
   },
   {
     id: 'timeout',
@@ -153,6 +179,20 @@ export const sequential = [
     kind: 'sequential',
     contestants: [
       ours('tokenBucket', () => [ampleBucket()]),
+      {
+        name: 'breakwater tokenBucket, tryAcquire',
+        make: (work) => {
+          const limits = pipeline([ampleBucket()]);
+          const limited = async () => {
+            const answer = limits.tryAcquire();
+            if (!answer.admitted) throw answer.error;
+            const value = await work();
+            answer.success();
+            return value;
+          };
+          return { call: () => limited() };
+        },
+      },
       {
         name: 'rate-limiter-flexible (memory)',
         make: (work) => {
