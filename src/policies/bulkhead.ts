@@ -15,6 +15,7 @@
 import { Deadlines } from '../algorithms/deadlines.ts';
 import { Holder, Slots, Waiter } from '../algorithms/slots.ts';
 import { Alarm } from '../core/alarm.ts';
+import { Audience } from '../core/audience.ts';
 import type { Call } from '../core/call.ts';
 import { BulkheadFullError, OptionsError, QueueTimeoutError, type RejectedError, made } from '../core/errors.ts';
 import { type Duration, type Fields, count, duration, oneOf, readOptions, text } from '../core/options.ts';
@@ -46,6 +47,7 @@ declare module '../core/events.ts' {
     'bulkhead.queued': { readonly active: number; readonly queued: number };
     'bulkhead.admitted': { readonly waited: number };
     'bulkhead.timed-out': { readonly waited: number };
+    'bulkhead.resized': { readonly from: number; readonly to: number };
   }
 }
 
@@ -93,7 +95,6 @@ export function bulkhead(options: BulkheadOptions): Bulkhead {
   throw new OptionsError([{ path: 'bulkhead.maxQueue', expected: 'a queue to go with maxWait', got: 'none (by default no call waits)' }]);
 }
 
-/** The pass: a call, and the gate it came through. */
 type Slot = Holder<Call, BulkheadGate>;
 type Waiting = Waiter<Call, BulkheadGate, Slot | Failure>;
 
@@ -103,6 +104,7 @@ class BulkheadPolicy implements Bulkhead {
   readonly tracks: boolean;
   readonly settings: BulkheadSettings;
   readonly slots: Slots<Slot, Waiting>;
+  readonly #audience = new Audience();
   mounts = 0;
   refused = 0;
   timedOut = 0;
@@ -124,14 +126,17 @@ class BulkheadPolicy implements Bulkhead {
 
   gate(scope: Scope): Gate {
     this.mounts++;
+    this.#audience.add(scope);
     return new BulkheadGate(this, scope);
   }
 
   mount: Bulkhead['mount'] = (next, scope) => mountAlone(this, next, scope);
 
   resize(maxConcurrent: number): void {
-    const fields = { maxConcurrent: bulkheadFields.maxConcurrent };
-    this.slots.resize(readOptions('bulkhead.resize', fields, { maxConcurrent }).maxConcurrent);
+    const from = this.slots.limit;
+    readOptions('bulkhead.resize', { maxConcurrent: bulkheadFields.maxConcurrent }, { maxConcurrent });
+    this.slots.resize(maxConcurrent);
+    this.#audience.emit('bulkhead.resized', 'info', undefined, { from, to: maxConcurrent });
   }
 
   snapshot(): BulkheadSnapshot {

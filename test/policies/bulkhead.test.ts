@@ -642,6 +642,21 @@ describe('a bulkhead tells', () => {
     ]);
   });
 
+  test('every pipeline that holds it of a new limit, once, when the calls that it lets in are in', () => {
+    const slots = bulkhead({ maxConcurrent: 1, maxQueue: 5 });
+    const [a, b] = [arrange(slots, { name: 'a' }), arrange([slots, timeout({ after: '1h' })], { name: 'b' })];
+    for (const { pipeline: each } of [a, b, b]) void each.executeOutcome(() => new Promise(() => undefined));
+    const actives: number[] = [];
+    a.pipeline.on('bulkhead.resized', () => actives.push(slots.active));
+    slots.resize(3);
+    expect(() => slots.resize(-1)).toThrow(OptionsError);
+    expect(actives).toEqual([3]);
+    for (const [name, { events }] of Object.entries({ a, b })) {
+      const told = events.filter(({ type }) => type === 'bulkhead.resized');
+      expect(told).toMatchObject([{ level: 'info', pipeline: name, policy: 'bulkhead', from: 1, to: 3 }]);
+    }
+  });
+
   test('the first refusal of a bulkhead without a queue by an event too', async () => {
     const { crowd, events } = arranged({ maxConcurrent: 0 });
     await reasonOf(crowd.come(1));
