@@ -41,7 +41,8 @@ function summary(output) {
 }
 
 // A run inside a run of node:test would report to the outer one.
-const { NODE_TEST_CONTEXT: _, ...inherited } = process.env;
+const inherited = { ...process.env };
+delete inherited.NODE_TEST_CONTEXT;
 
 let failed = 0;
 for (const { title, args, env } of parts) {

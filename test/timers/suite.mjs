@@ -176,12 +176,10 @@ export function fakeTimerSuite({ describe, it }, tool, library) {
     test('a leaky bucket spaces calls', async () => {
       const spaced = pipeline([leakyBucket({ rate: 10, per: '1s', maxQueueTime: '1s' })]);
       const calls = [1, 2].map((value) => watch(spaced.execute(() => value)));
-      await tick(99);
-      assert.deepEqual(
-        calls.map(({ state }) => state),
-        ['resolved', 'pending'],
-      );
-      await tick(1);
+      await tick(tool.movesTime ? 99 : 90);
+      assert.equal(calls[0].value, 1);
+      if (tool.movesTime) assert.equal(calls[1].state, 'pending');
+      await tick(10);
       assert.equal(calls[1].value, 2);
       nothingLeft();
     });
@@ -225,10 +223,9 @@ export function fakeTimerSuite({ describe, it }, tool, library) {
           return runs;
         }),
       );
-      await tick(1);
       await tick(beyond - 1);
       assert.deepEqual([patient.state, slow.state], ['pending', 'pending']);
-      await tick(499);
+      await tick(500);
       assert.deepEqual([patient.state, slow.state], ['pending', 'pending']);
       await tick(1);
       assert.deepEqual([patient.code, slow.value], ['ERR_TIMEOUT', 2]);
