@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { format, resolveConfig } from 'prettier';
 import { runCases } from './bench.mjs';
 import { machine } from './machine.mjs';
-import { page, reasons, targetTable } from './report.mjs';
+import { hooksCaution, page, reasons, targetTable } from './report.mjs';
 import { plans } from './timed.mjs';
 
 const { values: flags } = parseArgs({ options: { quick: { type: 'boolean', default: false }, only: { type: 'string', default: '' } } });
@@ -28,13 +28,19 @@ const host = machine();
 console.log(`${host.date} · Node ${host.node} · ${host.processor} · load ${host.load.toFixed(1)}`);
 console.log(`breakwater ${host.own} · ${host.peers.join(' · ')}\n`);
 
-const { sections, judged } = await runCases(({ id }) => only.test(id), flags.quick ? 'quick' : 'full', say);
+const { results, sections, judged } = await runCases(({ id }) => only.test(id), flags.quick ? 'quick' : 'full', say);
 say('');
 for (const { title, text } of sections) console.log(`${title}\n\n${text}\n`);
 if (judged.length > 0) console.log(`Targets\n\n${targetTable(judged)}\n\n${reasons(judged)}`);
 
+const caution = hooksCaution(results);
+if (caution !== '') console.log(`${caution}\n`);
+
 if (whole) {
-  writeFileSync(out, await format(page(host, plans.full, sections, judged), { ...(await resolveConfig(out)), parser: 'markdown' }));
+  writeFileSync(
+    out,
+    await format(page(host, plans.full, sections, judged, caution), { ...(await resolveConfig(out)), parser: 'markdown' }),
+  );
   console.log('Written to docs/benchmarks.md.');
 }
 console.log(`Took ${Math.round((performance.now() - began) / 1000)} s.`);

@@ -49,14 +49,27 @@ export function reasons(judged) {
     .join('\n');
 }
 
+/**
+ * Says so if promises were slower in the process of the comparison than in one where nothing has run yet: then somebody has turned on hooks that
+ * all contestants paid for, and ratios are closer to 1 than they would be alone.
+ */
+export function hooksCaution(results) {
+  const alone = results.get('neighbours')?.get('breakwater six policies')?.before;
+  const together = results.get('three-gates')?.get('bare await');
+  if (alone === undefined || together === undefined) return '';
+  const slower = median(together) / median(alone);
+  if (slower < 1.8) return '';
+  return `In this run a bare await took ${show(slower)} times what it takes in a fresh process: one of the libraries has turned on promise hooks.`;
+}
+
 /** The whole page. */
-export function page(host, plan, sections, judged) {
+export function page(host, plan, sections, judged, caution) {
   const missed = reasons(judged);
   return `# Benchmarks
 
 Written by \`npm run bench\` on ${host.date}; run it again to get the figures of your machine. Only ratios carry over from one machine to another.
 
-- Machine: ${host.processor}, ${host.memory}, ${host.system}
+- Machine: ${host.processor}, ${host.memory}, ${host.system}; load average at the start ${host.load.toFixed(1)}
 - Node ${host.node} (V8 ${host.v8})
 - breakwater ${host.own}; ${host.peers.join(', ')}
 
@@ -65,7 +78,7 @@ follow ${plan.rounds} rounds with one sample of about ${plan.sample} ms of every
 and the median of the ratios round by round ("times ours": above 1 the other is slower, or holds more). Every sample checks that the work ran and answered as often
 as it was called, or that every call was refused and the work never ran.
 
-## Targets
+${caution === '' ? '' : `**${caution}**\n\n`}## Targets
 
 ${targetTable(judged)}
 ${missed === '' ? '' : `\nWhere a target is missed, the measured reason:\n\n${missed}\n`}
