@@ -1,10 +1,6 @@
 import { describe, it } from 'vitest';
-import { fallback, pipeline, retry, timeout } from 'breakwater';
+import { bulkhead, circuitBreaker, fallback, leakyBucket, perKey, pipeline, retry, timeout, tokenBucket } from 'breakwater';
 import { gateContract, policyContract } from 'breakwater/testing';
-import { bulkhead } from '../../src/policies/bulkhead.ts';
-import { circuitBreaker } from '../../src/policies/circuit-breaker.ts';
-import { leakyBucket } from '../../src/policies/leaky-bucket.ts';
-import { tokenBucket } from '../../src/policies/token-bucket.ts';
 
 const given = { describe, it };
 
@@ -55,6 +51,13 @@ const spacious = { rate: 1, per: '1h', burst: 300, delay: 300 } as const;
 const spaced = (): ReturnType<typeof leakyBucket> => leakyBucket({ rate: 1, per: '2m', maxQueueTime: Infinity, burst: 5000 });
 policyContract(() => leakyBucket(spacious), { ...given, waits: spaced, factory: { create: leakyBucket, options: spacious } });
 gateContract(() => leakyBucket(spacious), { ...given, waits: spaced });
+
+// The calls of the contract have no key, so they pass a policy per key unless told to share one.
+policyContract(() => perKey(() => bulkhead(full)), {
+  ...given,
+  factory: { create: (options: never) => perKey(() => bulkhead(full), options), options: { max: 10 } },
+});
+gateContract(() => perKey(() => bulkhead(full)), given);
 
 /** All six around one another, as the front page shows them. */
 const six = (inside: ReturnType<typeof bulkhead> = bulkhead(full)): ReturnType<typeof pipeline> =>
