@@ -4,7 +4,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
@@ -27,6 +27,7 @@ function tested(line) {
   const env = { ...process.env, BUILT: '1', NO_COLOR: '1', PATH: dirname(node) + delimiter + process.env.PATH };
   console.log(`\nNode ${version}: tests of the built package`);
   const report = join(root, '.matrix', line, 'report.json');
+  rmSync(report, { force: true });
   const begun = Date.now();
   const args = ['node_modules/vitest/vitest.mjs', 'run', '--reporter=dot', '--reporter=json', `--outputFile.json=${report}`];
   const tests = spawnSync(node, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', maxBuffer: 1 << 28 });
