@@ -214,7 +214,6 @@ class BulkheadGate implements Gate<Slot> {
   /** Ends a wait: nothing is left of it but the answer. */
   #end(waiter: Waiting, answer: Slot | Failure): void {
     this.#bulkhead.slots.leave(waiter);
-    waiter.owner.waiter = undefined;
     if (this.#deadlines.remove(waiter) && this.#deadlines.size === 0) this.#alarm.clear();
     waiter.tell(answer);
   }

@@ -6,6 +6,7 @@ import {
   type CallOptions,
   BulkheadFullError,
   OptionsError,
+  type Policy,
   QueueTimeoutError,
   RejectedError,
   bulkhead,
@@ -525,6 +526,15 @@ describe('nested use never waits for itself (B7)', () => {
     const reason = await run(() => other.execute(() => plain.execute(() => reasonOf(run(() => 'never')))));
     expect(reason).toMatchObject({ message });
     expect([slots.active, slots.queued]).toEqual([0, 0]);
+  });
+
+  test('it is found out where timeouts stand around and inside the bulkheads', async () => {
+    const hours = (name: string): Policy => timeout({ after: '1h', name });
+    const { run, clock } = arrange([hours('outer'), bulkhead({ maxConcurrent: 1, maxQueue: 10 }), hours('inner')], { name: 'shop' });
+    expect(await run(() => reasonOf(run(() => 'never')))).toMatchObject({ message });
+    const other = pipeline([hours('outer'), bulkhead({ maxConcurrent: 5, maxQueue: 5 }), hours('inner')], { clock });
+    expect(await run(() => other.execute(() => reasonOf(run(() => 'never'))))).toMatchObject({ message });
+    expect(clock.pending).toBe(0);
   });
 
   test('it is found out through two pipelines that keep track, the outer of which has called the inner before', async () => {

@@ -57,6 +57,7 @@ test('a slot around a retry is held until the last of its abandoned attempts has
 
 test('an attempt may queue behind the abandoned work of the attempt before it: that is no wait for itself', async () => {
   const slots = bulkhead({ maxConcurrent: 1, maxQueue: 1 });
+  expect(await arrange(slots).run(() => 'another pipeline shares it')).toBe('another pipeline shares it');
   const { run, clock } = arrange([retry({ maxAttempts: 2, backoff: { delay: 10, jitter: 'none' } }), slots, timeout({ after: 50 })]);
   const begun: number[] = [];
   const done = run(({ attempt }) => {
