@@ -68,8 +68,8 @@ export interface Side {
   readonly waiting: number;
   /** How far into the last phase it was as if nothing had been: four of five users with a fresh answer in the promised time, and so to the end. ms; `Infinity` if never. */
   readonly recovery: number;
-  /** The longest any user waited for an answer or gave up, ms. */
-  readonly slowest: number;
+  /** What 99 of 100 users waited at the most, for an answer or until they gave up, ms. */
+  readonly p99: number;
 }
 
 /** Runs the scenario from beginning to end on free ports of 127.0.0.1. */
@@ -96,8 +96,9 @@ export async function runScenario(options: ScenarioOptions): Promise<{ readonly 
   };
   const turns = ends.map((end, i) =>
     setTimeout(() => {
-      bare.endPhase(i);
-      guarded.endPhase(i);
+      const at = performance.now() - start;
+      bare.endPhase(i, at);
+      guarded.endPhase(i, at);
       const next = phases[i + 1];
       if (next !== undefined) for (const upstream of upstreams) upstream.setMood(next.mood);
       phase = i + 1;
@@ -130,7 +131,8 @@ function phaseEnds(scale: number): readonly number[] {
 class Measure implements Witness {
   readonly #name: Side['name'];
   readonly #upstream: Upstream;
-  readonly #ends: readonly number[];
+  /** As planned, until they have come. */
+  readonly #ends: number[];
   readonly #shots: Shot[][];
   readonly #peaks: number[] = [];
   readonly #arrived: number[] = [0];
@@ -139,7 +141,7 @@ class Measure implements Witness {
   constructor(name: Side['name'], upstream: Upstream, ends: readonly number[]) {
     this.#name = name;
     this.#upstream = upstream;
-    this.#ends = ends;
+    this.#ends = [...ends];
     this.#shots = ends.map(() => []);
   }
 
@@ -158,27 +160,27 @@ class Measure implements Witness {
     this.#shots.at(phase)?.push(shot);
   }
 
-  endPhase(phase: number): void {
+  endPhase(phase: number, at: number): void {
+    this.#ends[phase] = at;
     this.#peaks[phase] = this.#upstream.takePeak();
     this.#arrived[phase + 1] = this.#upstream.arrived;
   }
 
   side(): Side {
-    const all = this.#shots.flat();
     return {
       name: this.#name,
       phases: this.#shots.map((shots, i) => this.#result(shots, i)),
       load: this.#upstream.load,
       waiting: this.#waiting,
       recovery: recovery(this.#shots.at(-1) ?? [], this.#ends.at(-2) ?? 0, this.#ends.at(-1) ?? 0),
-      slowest: Math.max(0, ...all.map(({ took }) => took)),
+      p99: quantile(sorted(this.#shots.flat()), 0.99),
     };
   }
 
   #result(shots: readonly Shot[], phase: number): PhaseResult {
     const endings: Record<Ending, number> = { fresh: 0, degraded: 0, refused: 0, failed: 0, 'timed out': 0 };
     for (const { ending } of shots) endings[ending]++;
-    const times = shots.map(({ took }) => took).sort((a, b) => a - b);
+    const times = sorted(shots);
     return {
       sent: shots.length,
       endings,
@@ -194,6 +196,10 @@ class Measure implements Witness {
 
 function isAnswer({ ending }: Shot): boolean {
   return ending === 'fresh' || ending === 'degraded';
+}
+
+function sorted(shots: readonly Shot[]): readonly number[] {
+  return shots.map(({ took }) => took).sort((a, b) => a - b);
 }
 
 function quantile(sorted: readonly number[], q: number): number {

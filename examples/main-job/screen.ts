@@ -60,7 +60,7 @@ export class Screen {
   summary(bare: Side, guarded: Side): string {
     const row = (what: string, of: (side: Side) => string): string =>
       `${what.padEnd(34)}${of(bare).padStart(12)}${of(guarded).padStart(12)}`;
-    const promise = (side: Side): boolean => side.slowest <= promisedWithin * 1.2;
+    const promise = (side: Side): boolean => side.p99 <= promisedWithin;
     const bounded = (side: Side): boolean => Math.max(...side.phases.map(({ peak }) => peak)) <= promisedLoad;
     const verdict = (kept: boolean): string => (kept ? 'kept' : 'broken');
     return [
@@ -72,11 +72,11 @@ export class Screen {
       row('  with what was known last', (side) => share(total(side, 'degraded'), sent(side))),
       row('told to come back later (503)', (side) => share(total(side, 'refused'), sent(side))),
       row('with an error, or gave up', (side) => share(total(side, 'failed') + total(side, 'timed out'), sent(side))),
-      row('longest wait of a user', ({ slowest }) => time(slowest)),
+      row('what 99 of 100 waited at the most', ({ p99 }) => time(p99)),
       row('most requests at the service', (side) => String(Math.max(...side.phases.map(({ peak }) => peak)))),
       row('back to normal after recovery', ({ recovery }) => (recovery === Infinity ? 'never' : time(recovery))),
       '',
-      row(`promise: told within ${time(promisedWithin)}`, (side) => verdict(promise(side))),
+      row(`promise: 99 of 100 within ${time(promisedWithin)}`, (side) => verdict(promise(side))),
       row(`promise: at most ${promisedLoad} at the service`, (side) => verdict(bounded(side))),
     ].join('\n');
   }
