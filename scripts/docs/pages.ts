@@ -3,7 +3,19 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { format, resolveConfig } from 'prettier';
-import { type EventRow, type OptionRow, errors, errorsOf, eventFiles, eventsOf, fieldsOf, kinds, optionsOf, root } from './source.ts';
+import {
+  type EventField,
+  type EventRow,
+  type OptionRow,
+  errors,
+  errorsOf,
+  eventFiles,
+  eventsOf,
+  fieldsOf,
+  kinds,
+  optionsOf,
+  root,
+} from './source.ts';
 
 const marked = /<!-- (options|errors|events|ratios):start(?: of ([\w-]+))? -->[\s\S]*?<!-- \1:end -->/g;
 
@@ -70,12 +82,19 @@ function errorTable(names: readonly string[] | undefined): string {
 function eventTable(rows: readonly EventRow[]): string {
   if (rows.length === 0) return 'It emits no events of its own.';
   const told = rows.some(({ meaning }) => meaning !== '');
+  const explained = new Set<string>();
+  const field = ({ name, values, meaning }: EventField): string => {
+    const more = [meaning, values].filter(Boolean).join(': ');
+    if (more === '' || explained.has(name + more)) return name;
+    explained.add(name + more);
+    return `${name}: ${more}`;
+  };
   return grid(
     ['Event', 'Level', 'Fields', ...(told ? ['When'] : [])],
     rows.map(({ type, levels, fields, meaning }) => [
       `\`${type}\``,
       levels.join(', '),
-      fields.length === 0 ? 'none' : fields.join(', '),
+      fields.length === 0 ? 'none' : fields.map(field).join('; '),
       ...(told ? [meaning] : []),
     ]),
   );

@@ -39,7 +39,15 @@ export interface ErrorRow {
 export interface EventRow {
   readonly type: string;
   readonly levels: readonly string[];
-  readonly fields: readonly string[];
+  readonly fields: readonly EventField[];
+  readonly meaning: string;
+}
+
+/** A field of an event. */
+export interface EventField {
+  readonly name: string;
+  /** The words it may be, if it is one of a few. */
+  readonly values: string;
   readonly meaning: string;
 }
 
@@ -216,13 +224,12 @@ function propertyText(object: ts.ObjectLiteralExpression, name: string): string 
   return ts.isStringLiteral(value) ? value.text : undefined;
 }
 
-function fieldText(property: ts.Symbol): string {
+function fieldText(property: ts.Symbol): EventField {
   const optional = (property.flags & ts.SymbolFlags.Optional) !== 0;
-  const meaning = meaningOf(property);
   const type = checker.getNonNullableType(checker.getTypeOfSymbol(property));
   const words = type.isUnion() && type.types.every((member) => member.isStringLiteral()) ? type.types : [];
-  const values = words.map((member) => code(`'${member.value}'`)).join(', ');
-  return `${code(property.name)}${optional ? ' (optional)' : ''}${meaning === '' ? '' : `: ${meaning}`}${values === '' ? '' : ` (${values})`}`;
+  const values = words.map((member) => code(`'${(member).value}'`)).sort();
+  return { name: `${code(property.name)}${optional ? ' (optional)' : ''}`, values: values.join(', '), meaning: meaningOf(property) };
 }
 
 function typeText(property: ts.Symbol): string {
