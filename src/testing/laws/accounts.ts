@@ -48,6 +48,8 @@ export const accountLaws: readonly Law[] = [
         strictEqual(log[0], 'enter outer');
         strictEqual(log.at(-1), `settle outer ${how}`, 'the outermost should be told last');
         ok(log.includes(`settle inner ${how}`), 'the innermost should be told how the work ended');
+        if (how === 'success')
+          strictEqual(log.filter((line) => line === 'enter inner').length, 1, 'work that answers should not be run again');
       }
       const log: string[] = [];
       await new Specimen(probe('outer', log), make(), probe('inner', log), wall(new Error('refused'))).run(() => 1);

@@ -51,7 +51,7 @@ export const resultLaws: readonly Law[] = [
         await clock.until(
           promise.then(
             () => ok(false, 'the call should reject'),
-            (got: unknown) => ok(Object.is(got, error)),
+            (got: unknown) => ok(Object.is(got, error), `the caller should see the very thing that was thrown, and got ${String(got)}`),
           ),
         );
       }
