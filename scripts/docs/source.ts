@@ -228,7 +228,7 @@ function fieldText(property: ts.Symbol): EventField {
   const optional = (property.flags & ts.SymbolFlags.Optional) !== 0;
   const type = checker.getNonNullableType(checker.getTypeOfSymbol(property));
   const words = type.isUnion() && type.types.every((member) => member.isStringLiteral()) ? type.types : [];
-  const values = words.map((member) => code(`'${(member).value}'`)).sort();
+  const values = words.map((member) => code(`'${member.value}'`)).sort();
   return { name: `${code(property.name)}${optional ? ' (optional)' : ''}`, values: values.join(', '), meaning: meaningOf(property) };
 }
 
