@@ -1,6 +1,7 @@
 /**
- * Runs the fake-timer suite on the built package under the tools that vitest does not cover: jest, sinon and node:test. The vitest part
- * (test/timers/vitest.test.ts) runs with all other tests. Prints a line a part; exits with the number of parts that failed.
+ * Runs the fake-timer suite on the built package under the tools that vitest does not cover: jest, sinon and node:test; and the exported
+ * contract suites under jest and node:test. The vitest part (test/timers/vitest.test.ts) runs with all other tests. Prints a line a part; exits
+ * with the number of parts that failed.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -8,7 +9,6 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
-const folder = join(root, 'test', 'timers');
 const node = process.execPath;
 
 if (!existsSync(join(root, 'dist', 'index.js'))) {
@@ -16,18 +16,26 @@ if (!existsSync(join(root, 'dist', 'index.js'))) {
   process.exit(1);
 }
 
-const nodeTest = (title, file, env = {}) => ({ title, args: ['--test', '--test-reporter=tap', join(folder, file)], env });
+const nodeTest = (title, file, env = {}) => ({ title, args: ['--test', '--test-reporter=tap', join(root, 'test', file)], env });
 const jest = join(root, 'node_modules', 'jest', 'bin', 'jest.js');
 
 const parts = [
-  nodeTest('sinon', 'sinon.node.mjs'),
-  nodeTest('node:test', 'node-test.node.mjs'),
+  nodeTest('sinon', 'timers/sinon.node.mjs'),
+  nodeTest('node:test', 'timers/node-test.node.mjs'),
   ...['sinon', 'sinon, timers alone', 'sinon, timers and Date', 'node:test', 'node:test, timers alone'].map((tool) =>
-    nodeTest(`loaded under ${tool}`, 'first.node.mjs', { FIRST: tool }),
+    nodeTest(`loaded under ${tool}`, 'timers/first.node.mjs', { FIRST: tool }),
   ),
+  nodeTest('contract suites under node:test', 'contracts/node-test.node.mjs'),
   {
-    title: 'jest',
-    args: ['--experimental-vm-modules', '--no-warnings', jest, '--config', join(folder, 'jest.config.mjs'), '--colors=false'],
+    title: 'jest, contract suites included',
+    args: [
+      '--experimental-vm-modules',
+      '--no-warnings',
+      jest,
+      '--config',
+      join(root, 'test', 'timers', 'jest.config.mjs'),
+      '--colors=false',
+    ],
     env: {},
   },
 ];

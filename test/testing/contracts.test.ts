@@ -518,7 +518,7 @@ const gateFaults: readonly { readonly fault: string; readonly law: string; reado
   {
     fault: 'cannot do with some outcomes',
     law: 'passes may be settled',
-    subject: { make: () => gate({ settle: (_, outcome) => String((outcome as { name: string }).name) as never }) },
+    subject: { make: () => gate({ settle: (_, outcome) => (outcome as { name: undefined }).name }) },
   },
   {
     fault: 'lets in nobody without a function',

@@ -44,7 +44,7 @@ describe.each(variants)('a library that is loaded under $name', (faked) => {
   it('sets its timers at once and goes by the faked time', async () => {
     faked.install();
     vi.resetModules();
-    const fresh = (await import('breakwater'));
+    const fresh = await import('breakwater');
     expect(fresh.pipeline).not.toBe(library.pipeline);
     const call = fresh.pipeline([fresh.timeout({ after: 100 })]).executeOutcome(() => new Promise(() => undefined));
     expect(vi.getTimerCount()).toBe(1);
