@@ -1,7 +1,7 @@
 import type { Call } from './call.ts';
 import { Passage } from './passage.ts';
 import { Failure, type Outcome, thrown } from './outcome.ts';
-import type { Stage } from './stage.ts';
+import type { Place } from './place.ts';
 
 /**
  * A call that was let in without a function to run: whoever holds it says how it ended, once. Made by `acquire` and `tryAcquire`.
@@ -29,47 +29,64 @@ export interface Refusal {
 }
 
 /** Takes a call through the gates and hands out what settles it. `over` is called once it is settled or was refused. */
-export function admit(
-  gates: readonly Stage[],
-  call: Call,
-  over: (outcome: Outcome) => void,
-): Admission | Refusal | Promise<Admission | Refusal> {
-  const passage = new Passage(gates, call);
-  const conclude = (failure: Failure | undefined): Admission | Refusal => {
-    if (failure !== undefined) {
-      passage.retreat(failure);
-      over(failure);
-      return refused(failure);
-    }
-    return admitted(passage, over);
-  };
-  const answer = call.failure ?? passage.advance();
-  return answer instanceof Promise ? answer.then(conclude) : conclude(answer);
+export function admit(places: readonly Place[], call: Call, over: Over): Admission | Refusal | Promise<Admission | Refusal> {
+  const passage = new Passage(places, call);
+  const answer = passage.advance();
+  if (answer === undefined) return new Admitted(passage, over);
+  return answer instanceof Promise ? afterWait(passage, answer, over) : refused(passage, answer, over);
 }
 
-function refused({ error }: Failure): Refusal {
-  const retryAfter = (error as { retryAfter?: unknown } | null | undefined)?.retryAfter;
-  return { admitted: false, error, ...(typeof retryAfter === 'number' && { retryAfter }) };
+type Over = (outcome: Outcome, call: Call) => unknown;
+
+async function afterWait(passage: Passage, waiting: Promise<undefined | Failure>, over: Over): Promise<Admission | Refusal> {
+  const failure = await waiting;
+  return failure === undefined ? new Admitted(passage, over) : refused(passage, failure, over);
 }
 
-function admitted(passage: Passage, over: (outcome: Outcome) => void): Admission {
-  const { inner } = passage;
-  let open = true;
-  const settle = (outcome: Outcome): void => {
-    if (!open) return;
-    open = false;
-    passage.retreat(outcome);
-    over(outcome);
-  };
-  inner.markStarted();
-  return {
-    admitted: true,
-    get signal() {
-      return inner.signal;
-    },
-    success: (value) => settle(value),
-    failure: (error = new Error('The admitted work failed')) => settle(thrown(error)),
-    ignore: () => settle(new Failure(undefined, 'aborted')),
-    [Symbol.dispose]: () => settle(new Failure(undefined, 'aborted')),
-  };
+function refused(passage: Passage, failure: Failure, over: Over): Refusal {
+  passage.retreat(failure);
+  over(failure, passage.call);
+  const { error } = failure;
+  const { retryAfter } = (error ?? {}) as { readonly retryAfter?: unknown };
+  return typeof retryAfter === 'number' ? { admitted: false, error, retryAfter } : { admitted: false, error };
+}
+
+class Admitted implements Admission {
+  readonly admitted = true;
+  readonly #passage: Passage;
+  readonly #over: Over;
+  #open = true;
+
+  constructor(passage: Passage, over: Over) {
+    this.#passage = passage;
+    this.#over = over;
+    passage.inner.markStarted();
+  }
+
+  get signal(): AbortSignal {
+    return this.#passage.inner.signal;
+  }
+
+  success(value?: unknown): void {
+    this.#settle(value);
+  }
+
+  failure(error: unknown = new Error('The admitted work failed')): void {
+    this.#settle(thrown(error));
+  }
+
+  ignore(): void {
+    this.#settle(new Failure(undefined, 'aborted'));
+  }
+
+  [Symbol.dispose](): void {
+    this.ignore();
+  }
+
+  #settle(outcome: Outcome): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#passage.retreat(outcome);
+    this.#over(outcome, this.#passage.call);
+  }
 }

@@ -35,6 +35,8 @@ export interface CallSettings {
 
 const priorities: ReadonlySet<unknown> = new Set<Priority>(['critical-plus', 'critical', 'sheddable-plus', 'sheddable', 'best-effort']);
 
+const noTags: CallSettings['tags'] = Object.freeze({});
+
 const fields: Fields<CallSettings> = {
   signal: field<AbortSignal>('an AbortSignal', (value) => (isSignal(value) ? value : undefined)).optional(),
   deadline: duration({ infinite: true }).or(Infinity),
@@ -50,9 +52,44 @@ const fields: Fields<CallSettings> = {
 /** What stands when nothing is given. */
 export const noOptions: CallSettings = readOptions('call', fields, {});
 
-/** Reads the options of one execution. */
+/** Reads the options of one execution. Those in plain order are taken as they are; the table is asked where one is not, and tells what is wrong. */
 export function readCallOptions(given: CallOptions): CallSettings {
-  return readOptions('call', fields, given);
+  return inOrder(given) ? taken(given) : readOptions('call', fields, given);
+}
+
+/** The same settings with another key. @throws OptionsError */
+export function withKey(settings: CallSettings, key: string | undefined): CallSettings {
+  return { ...settings, key: readCallOptions({ key }).key };
+}
+
+function inOrder(given: unknown): given is PlainOptions {
+  if (typeof given !== 'object' || given === null) return false;
+  for (const name in given) if (!Object.hasOwn(fields, name) || !Object.hasOwn(given, name)) return false;
+  const { signal, deadline, key, priority, operation, idempotent, tags } = given as Readonly<Record<string, unknown>>;
+  return (
+    (signal === undefined || isSignal(signal)) &&
+    (deadline === undefined || (typeof deadline === 'number' && deadline >= 0)) &&
+    (key === undefined || typeof key === 'string') &&
+    (priority === undefined || priorities.has(priority)) &&
+    (operation === undefined || (typeof operation === 'string' && operation !== '')) &&
+    (idempotent === undefined || typeof idempotent === 'boolean') &&
+    (tags === undefined || (typeof tags === 'object' && tags !== null))
+  );
+}
+
+/** Options with nothing to be worked out. */
+type PlainOptions = CallOptions & { readonly deadline?: number | undefined };
+
+function taken({
+  signal,
+  deadline = Infinity,
+  key,
+  priority = 'critical',
+  operation,
+  idempotent,
+  tags = noTags,
+}: PlainOptions): CallSettings {
+  return { signal, deadline, key, priority, operation, idempotent, tags };
 }
 
 function isSignal(value: unknown): value is AbortSignal {

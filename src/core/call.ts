@@ -42,6 +42,8 @@ export class Call implements Cancellable {
   waiter: ((failure: Failure) => void) | undefined = undefined;
   /** Told about an outcome that arrived after the call was cut short. */
   onLate: ((outcome: Outcome) => void) | undefined = undefined;
+  /** The call in whose work this one runs, if both are tracked (see `currentCall`). */
+  madeIn: Call | undefined = undefined;
   /** Rings at the deadline, if the caller set one. */
   alarm: Alarm | undefined = undefined;
   /** Neighbours among the calls its pipeline has under way. */
@@ -122,6 +124,13 @@ export class Call implements Cancellable {
     child.#sibling = this.#child;
     this.#child = child;
     return child;
+  }
+
+  /** Whether this call is `outer` or derives from it. */
+  isWithin(outer: Call): boolean {
+    let call: Call | undefined = this;
+    while (call !== undefined && call !== outer) call = call.parent;
+    return call !== undefined;
   }
 
   /** Lets go of a derived call that is over. */

@@ -1,5 +1,6 @@
 import { OptionsError } from './errors.ts';
 import { Frame } from './frame.ts';
+import { type Place, placesFor } from './place.ts';
 import { type AnyPolicy, type GatePolicy, type Handler, type PlainData, stageOf } from './policy.ts';
 import { run, runTracked } from './run.ts';
 import type { Scope } from './scope.ts';
@@ -58,14 +59,14 @@ export function composeAround(layers: readonly Layer[], scope: Scope, next: Hand
 }
 
 /** The gates of a pipeline that has nothing else, or the name of the first layer that is no gate. */
-export function gatesOf(layers: readonly Layer[], scope: Scope): readonly Stage[] | string {
+export function gatesOf(layers: readonly Layer[], scope: Scope): readonly Place[] | string {
   const stages: Stage[] = [];
   for (const { policy, scope: own } of place(layers, scope)) {
     const stage = stageOf(policy, own);
     if (stage?.gate === undefined) return own.policy ?? policy.kind;
     stages.push(stage);
   }
-  return stages;
+  return placesFor(stages);
 }
 
 function wrap(placed: readonly Placed[], innermost: Handler): Frame {

@@ -1,6 +1,6 @@
 import { Alarm } from './alarm.ts';
 import { Call, type Work } from './call.ts';
-import { type CallOptions, noOptions, readCallOptions } from './call-options.ts';
+import { type CallSettings, noOptions } from './call-options.ts';
 import { DeadlineExceededError, ShutdownError, TimeoutError, made } from './errors.ts';
 import { Failure, type Outcome, refuse } from './outcome.ts';
 import { type GatePolicy, mountAlone } from './policy.ts';
@@ -21,13 +21,12 @@ export class Life {
   }
 
   /** Makes a call and opens the books on it. One that cannot start (aborted before, pipeline closed, no time left) is cut at once. */
-  open(work: Work<unknown>, options: CallOptions | undefined, waits: boolean): Call {
+  open(work: Work<unknown>, settings: CallSettings, waits: boolean): Call {
     const at = this.#scope.clock.now();
-    const settings = options === undefined ? noOptions : readCallOptions(options);
     const call = new Call(this.#scope, work, settings, waits, at, at + settings.deadline);
     this.#add(call);
     if (this.closed) call.cut(this.refusal());
-    if (options === undefined || call.failure !== undefined) return call;
+    if (settings === noOptions || call.failure !== undefined) return call;
     call.follow();
     if (call.deadline <= at) call.cut(expired(call, at));
     else if (call.deadline !== Infinity) {

@@ -47,6 +47,12 @@ const pairs: readonly PairRule[] = [
     message: 'the fallback stands inside the retry, which then only ever sees successes; put it outside',
   },
   {
+    rule: 'bulkhead-outside-retry',
+    outer: 'bulkhead',
+    inner: 'retry',
+    message: 'the bulkhead stands outside the retry, so a call keeps its slot while it waits between attempts; put it inside',
+  },
+  {
     rule: 'fallback-inside-breaker',
     outer: 'circuit-breaker',
     inner: 'fallback',

@@ -174,7 +174,7 @@ export function readOptions<Settings extends object>(
   ...rules: readonly Rule<Settings>[]
 ): Readonly<Settings> {
   const problems: OptionProblem[] = [];
-  const settings = readFields(owner, fields, given ?? {}, problems);
+  const settings = readFields(owner, fields, given === undefined ? {} : given, problems);
   if (problems.length === 0) {
     for (const rule of rules) {
       const problem = rule(settings);

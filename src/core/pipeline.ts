@@ -1,6 +1,6 @@
 import { type Admission, type Refusal, admit } from './admission.ts';
 import type { Call, Work } from './call.ts';
-import { type CallOptions, readCallOptions } from './call-options.ts';
+import { type CallOptions, type CallSettings, noOptions, readCallOptions, withKey } from './call-options.ts';
 import { type Clock, type Random, systemClock, systemRandom } from './clock.ts';
 import {
   type LayerDescription,
@@ -114,7 +114,6 @@ class PolicyPipeline implements Nested {
   readonly layers: Nested['layers'];
   readonly #scope: Scope;
   readonly #outlet = new Outlet();
-  readonly #own: { readonly clock: Clock | undefined; readonly random: Random | undefined };
   readonly #frame: Frame;
   readonly #life: Life;
   #gates: ReturnType<typeof gatesOf> | undefined;
@@ -124,7 +123,6 @@ class PolicyPipeline implements Nested {
     this.name = options.name;
     checkPolicies(options.name, policies);
     this.layers = nameLayers(options.name, policies);
-    this.#own = { clock: options.clock, random: options.random };
     this.#scope = new Scope(options.name, options.clock ?? systemClock, options.random ?? systemRandom, options.stack, this.#outlet);
     this.#life = new Life(this.#scope);
     this.#frame = compose(this.layers, this.#scope);
@@ -132,20 +130,34 @@ class PolicyPipeline implements Nested {
   }
 
   execute(work: Work<unknown>, options?: CallOptions): Promise<unknown> {
-    return this.#begin(work, options, this.#unwrap);
+    let settings: CallSettings;
+    try {
+      settings = this.#read(work, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.#frame.run(this.#life.open(work, settings, true), this.#close, true);
   }
 
   executeOutcome(work: Work<unknown>, options?: CallOptions): Promise<Settled<unknown>> {
-    return this.#begin(work, options, this.#describe).catch((error: unknown) => ({ ok: false, error }));
+    let settings: CallSettings;
+    try {
+      settings = this.#read(work, options);
+    } catch (error) {
+      return Promise.resolve({ ok: false, error });
+    }
+    return this.#frame.run(this.#life.open(work, settings, true), this.#describe, false) as Promise<Settled<unknown>>;
   }
 
   wrap(work: (...args: unknown[]) => unknown, options: WrapOptions = {}): (...args: unknown[]) => Promise<unknown> {
     const { key, ...others } = options;
-    readCallOptions(others);
-    const execute = (run: Work<unknown>, callOptions: CallOptions): Promise<unknown> => this.execute(run, callOptions);
+    const computed = typeof key === 'function' ? key : undefined;
+    const settings = this.#read(work, computed === undefined ? { ...others, key: key as string | undefined } : others);
+    const run = (call: Work<unknown>, own: CallSettings): Promise<unknown> =>
+      this.#frame.run(this.#life.open(call, own, true), this.#close, true);
     return async function guarded(this: unknown, ...args: unknown[]): Promise<unknown> {
-      const callOptions: CallOptions = key === undefined ? others : { ...others, key: typeof key === 'function' ? key(...args) : key };
-      return await execute(() => work.apply(this, args), callOptions);
+      const own = computed === undefined ? settings : withKey(settings, computed(...args));
+      return await run(() => work.apply(this, args), own);
     };
   }
 
@@ -198,7 +210,7 @@ class PolicyPipeline implements Nested {
 
   inner(outer: Scope): Scope {
     const sink = new FanOut(this.#outlet, outer.sink);
-    return new Scope(this.name, this.#own.clock ?? outer.clock, this.#own.random ?? outer.random, this.#scope.stack || outer.stack, sink);
+    return new Scope(this.name, outer.clock, outer.random, this.#scope.stack || outer.stack, sink);
   }
 
   life(): GatePolicy {
@@ -209,17 +221,12 @@ class PolicyPipeline implements Nested {
     return this.layers.some(({ policy }) => policy.tracks === true);
   }
 
-  #begin<R>(work: Work<unknown>, options: CallOptions | undefined, edge: (outcome: Outcome, call: Call) => R): Promise<R> {
-    let call: Call;
-    try {
-      if (typeof work !== 'function')
-        throw new OptionsError([{ path: `${this.name}.execute`, expected: 'a function to run', got: show(work) }]);
-      call = this.#life.open(work, options, true);
-    } catch (error) {
-      return Promise.reject(error);
+  /** Checks what a call is given. @throws OptionsError */
+  #read(work: unknown, options: CallOptions | undefined): CallSettings {
+    if (typeof work !== 'function') {
+      throw new OptionsError([{ path: `${this.name}.execute`, expected: 'a function to run', got: show(work) }]);
     }
-    if (call.failure === undefined) return this.#frame.run(call, edge);
-    return Promise.resolve(call.failure).then((failure) => edge(failure, call));
+    return options === undefined ? noOptions : readCallOptions(options);
   }
 
   #admit(options: CallOptions | undefined, waits: boolean): Admission | Refusal | Promise<Admission | Refusal> {
@@ -228,13 +235,12 @@ class PolicyPipeline implements Nested {
       const path = `${this.name}.${waits ? 'acquire' : 'tryAcquire'}`;
       throw new OptionsError([{ path, expected: 'a pipeline of gates only; use execute', got: `a pipeline with ${this.#gates}` }]);
     }
-    const call = this.#life.open(nothing, options, waits);
-    return admit(this.#gates, call, (outcome) => this.#life.close(call, outcome));
+    const call = this.#life.open(nothing, this.#read(nothing, options), waits);
+    return admit(this.#gates, call, this.#close);
   }
 
-  readonly #unwrap = (outcome: Outcome, call: Call): unknown => {
+  readonly #close = (outcome: Outcome, call: Call): Outcome => {
     this.#life.close(call, outcome);
-    if (outcome instanceof Failure) throw outcome.error;
     return outcome;
   };
 

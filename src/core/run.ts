@@ -29,8 +29,8 @@ export function follow(call: Call, work: (call: Call) => unknown): Promise<Outco
   let promise: Promise<unknown>;
   try {
     const result = work(call);
-    if (!isThenable(result)) return Promise.resolve(result);
-    promise = Promise.resolve(result);
+    if (result instanceof Promise || isThenable(result)) promise = Promise.resolve(result);
+    else return Promise.resolve(result);
   } catch (error) {
     return Promise.resolve(thrown(error));
   }

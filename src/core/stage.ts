@@ -17,6 +17,8 @@ export interface Gate<Pass = unknown> {
   cancel(pass: Pass, now: number): void;
   /** `'work'`: what the pass holds is held until the work really ends, also when a timeout or an abort answered before. */
   readonly until?: 'work';
+  /** True if `settle` and `cancel` do not look at `now`, which saves reading the clock for them. */
+  readonly timeless?: boolean;
   /** True if passes are {@link Narrowing}: what lies inside runs under a call of its own. */
   readonly narrows?: true;
 }

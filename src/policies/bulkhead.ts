@@ -17,9 +17,9 @@ import { Holder, Slots, Waiter } from '../algorithms/slots.ts';
 import { Alarm } from '../core/alarm.ts';
 import { Audience } from '../core/audience.ts';
 import type { Call } from '../core/call.ts';
+import { currentCalls } from '../core/context.ts';
 import { BulkheadFullError, OptionsError, QueueTimeoutError, type RejectedError, made } from '../core/errors.ts';
 import { type Duration, type Fields, count, duration, oneOf, readOptions, text } from '../core/options.ts';
-import { currentCalls, isWithin, noteOrigin } from '../core/origins.ts';
 import { type Failure, refuse } from '../core/outcome.ts';
 import { type GatePolicy, type PlainData, mountAlone } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
@@ -112,7 +112,7 @@ class BulkheadPolicy implements Bulkhead {
   constructor(settings: BulkheadSettings) {
     this.settings = settings;
     this.name = settings.name;
-    this.tracks = settings.maxQueue > 0;
+    this.tracks = settings.maxQueue > 0 && settings.maxWait === Infinity;
     this.slots = new Slots<Slot, Waiting>(settings.maxConcurrent, settings.maxQueue, (waiter) => waiter.way.admit(waiter));
   }
 
@@ -155,6 +155,7 @@ class BulkheadPolicy implements Bulkhead {
 /** The bulkhead as one pipeline sees it: calls that come through it wait on that pipeline's clock. */
 class BulkheadGate implements Gate<Slot> {
   readonly until?: 'work';
+  readonly timeless = true;
   readonly #bulkhead: BulkheadPolicy;
   readonly #scope: Scope;
   readonly #deadlines = new Deadlines<Waiting>();
@@ -171,8 +172,7 @@ class BulkheadGate implements Gate<Slot> {
   }
 
   enter(call: Call): Slot | Failure | Promise<Slot | Failure> {
-    const { slots, tracks } = this.#bulkhead;
-    if (tracks) noteOrigin(call);
+    const { slots } = this.#bulkhead;
     const slot = new Holder(call, this);
     if (slots.take(slot)) return slot;
     return call.failure ?? this.#refuse(call) ?? this.#wait(call);
@@ -254,6 +254,6 @@ class BulkheadGate implements Gate<Slot> {
     const makers = currentCalls();
     if (makers.size === 0 && mounts === 1) return false;
     // A slot that an earlier attempt of this call took through this very gate does not count: it comes free by itself.
-    return slots.someHolder(({ owner, way }) => makers.has(owner) || (way !== this && isWithin(call, owner)));
+    return slots.someHolder(({ owner, way }) => makers.has(owner) || (way !== this && call.isWithin(owner)));
   }
 }

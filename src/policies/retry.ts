@@ -231,9 +231,10 @@ class RetryPolicy<Sees> implements Retry<Sees> {
 
   #chosen(outcome: Outcome, context: RetryContext, schedule: Backoff | undefined, scope: Scope): number | false {
     const { delayFor, backoff } = this.#settings;
+    const planned = schedule?.next(scope.random());
     const chosen = delayFor?.(settled(outcome) as Settled<never>, context);
     if (chosen === false) return false;
-    const delay = chosen ?? schedule?.next(scope.random()) ?? (backoff as (retry: number) => number)(context.attempt);
+    const delay = chosen ?? planned ?? (backoff as (retry: number) => number)(context.attempt);
     if (!(delay >= 0)) throw new RangeError(`retry: expected a function that answers with ms, got ${String(delay)}`);
     return chosen === undefined ? Math.max(delay, retryAfterOf(outcome)) : delay;
   }

@@ -118,6 +118,7 @@ class TimeoutPolicy implements Timeout {
 
 class TimeoutGate implements Gate<Timed> {
   readonly narrows = true;
+  readonly timeless = true;
   readonly #policy: TimeoutPolicy;
   readonly #after: number | ((call: Call) => number);
   readonly #onLate: ((value: unknown) => void) | undefined;

@@ -384,9 +384,9 @@ describe('a pipeline inside a pipeline', () => {
     expect(heard).toEqual(['inner retry.scheduled inner', 'outer retry.scheduled inner', 'outer pipeline.settled outer']);
   });
 
-  test('takes time from the outer one unless it has a clock of its own', async () => {
+  test('takes time and chance from the outer one, also if it has a clock of its own: time enters once (law 7)', async () => {
     const clock = new VirtualClock();
-    const inner = pipeline([timeout({ after: 10 })]);
+    const inner = pipeline([timeout({ after: 10 })], { clock: new VirtualClock({ start: 5000 }) });
     const done = pipeline([inner], { clock })
       .execute(never)
       .catch((reason: unknown) => reason);
