@@ -8,7 +8,10 @@ import type { Field } from '../../src/core/options.ts';
 
 export const root: string = join(import.meta.dirname, '..', '..');
 
-const program = ts.createProgram([join(root, 'src', 'index.ts'), ...filesIn('policies')], configured());
+const program = ts.createProgram(
+  [join(root, 'src', 'index.ts'), ...filesIn('policies'), ...filesIn('http'), ...filesIn('testing')],
+  configured(),
+);
 const checker = program.getTypeChecker();
 
 /** How the option reader words a duration. */
@@ -141,6 +144,17 @@ export function errors(): readonly ErrorRow[] {
   });
 }
 
+/** Every code that an error of ours may have, the entry points' own included. */
+export function codes(): ReadonlySet<string> {
+  const found = new Set<string>();
+  for (const file of sources())
+    walk(file, (node) => {
+      if (ts.isPropertyDeclaration(node) && node.name.getText() === 'code' && node.initializer !== undefined)
+        for (const one of literals(node.initializer)) found.add(one);
+    });
+  return found;
+}
+
 /** Names of the errors that a policy makes. */
 export function errorsOf(kind: string): readonly string[] {
   const family = new Set(errors().map(({ name }) => name));
@@ -235,7 +249,11 @@ function fieldText(property: ts.Symbol): EventField {
 function typeText(property: ts.Symbol): string {
   const declaration = property.declarations?.[0];
   const node = declaration !== undefined && ts.isPropertySignature(declaration) ? declaration.type : undefined;
-  return (node?.getText() ?? 'unknown').replace(/\s*\|\s*undefined\b/, '');
+  if (node === undefined) return 'unknown';
+  const members = ts.isUnionTypeNode(node)
+    ? node.types.map((each) => each.getText()).filter((each) => each !== 'undefined')
+    : [node.getText()];
+  return members.join(' | ');
 }
 
 /** A member of a type, or of the members of a union. */

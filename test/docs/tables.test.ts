@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { pages, read, render } from '../../scripts/docs/pages.ts';
-import { errors, errorsOf, eventFiles, eventsOf, kinds, optionsOf } from '../../scripts/docs/source.ts';
+import { codes, errors, errorsOf, eventFiles, eventsOf, kinds, optionsOf } from '../../scripts/docs/source.ts';
 
 const benchmarks = join('docs', 'benchmarks.md');
 const made = pages().filter((page) => page !== benchmarks && read(page).includes(':start'));
@@ -53,10 +53,10 @@ describe('what the pages name exists', async () => {
   const told = pages().filter((page) => page !== 'CHANGELOG.md');
 
   test.each(told)('%s names only codes that are thrown', (page) => {
-    const codes = new Set(errors().map(({ code }) => code));
+    const known = codes();
     const foreign = new Set(['ERR_REQUIRE_ESM', 'ERR_REQUIRE_ASYNC_MODULE']);
     const named = read(page).match(/\bERR_[A-Z][A-Z_]*[A-Z]\b/g) ?? [];
-    expect(named.filter((code) => !codes.has(code) && !foreign.has(code))).toEqual([]);
+    expect(named.filter((code) => !known.has(code) && !foreign.has(code))).toEqual([]);
   });
 
   test.each(told)('%s names only events that are emitted', (page) => {
