@@ -44,9 +44,11 @@ const timeAndChance = new Set([
 const timedModules = new Set(['timers', 'timers/promises', 'perf_hooks', 'node:timers', 'node:timers/promises', 'node:perf_hooks']);
 
 /** Types of the kernel that cannot be told without each other; nothing of it is there at run time. */
-const kernelTypes: readonly string[] = [
-  'core/call.ts <-> core/scope.ts', // a call knows its scope, a scope stamps events with a call
-  'core/frame.ts <-> core/passage.ts <-> core/policy.ts <-> core/stage.ts', // a policy is mounted in a frame of stages made by policies
+const kernelTypes: readonly (readonly string[])[] = [
+  // A call knows its scope, a scope stamps events with a call.
+  ['core/call.ts', 'core/scope.ts'],
+  // A policy is mounted in a frame of stages, which policies make.
+  ['core/frame.ts', 'core/passage.ts', 'core/place.ts', 'core/policy.ts', 'core/stage.ts'],
 ];
 
 interface Import {
@@ -194,7 +196,8 @@ describe('who may import whom', () => {
         file.imports.filter(({ specifier }) => specifier.startsWith('.')).map(({ specifier }) => target(file, specifier)),
       ]),
     );
-    expect(circles(next).filter((circle) => !kernelTypes.includes(circle))).toEqual([]);
+    const odd = circles(next).filter((circle) => !kernelTypes.some((known) => circle.split(' <-> ').every((path) => known.includes(path))));
+    expect(odd).toEqual([]);
   });
 });
 
