@@ -16,7 +16,7 @@ import { gateLaws } from './laws/gates.ts';
  *   describe: (_name, group) => group(), // import { describe, it } from your runner
  *   it: (title) => tests.push(title),
  * });
- * console.log(tests.length > 5); // => true
+ * console.log(tests.length > 3); // => true
  * ```
  */
 export function gateContract(make: () => GatePolicy, options: ContractOptions = {}): void {
