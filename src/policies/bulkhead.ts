@@ -85,7 +85,7 @@ export const bulkheadFields: Fields<BulkheadSettings> = {
 /**
  * Lets so many calls run at once, as many more wait, and refuses the rest with a {@link BulkheadFullError}. A slot that is given back goes to the head
  * of the queue in the same tick, and nobody overtakes. A call that waited `maxWait` gets a {@link QueueTimeoutError} and its work never runs. A call
- * made from inside work that holds a slot of the same bulkhead never waits for another: it could be waiting for itself.
+ * made from inside work that holds a slot of the same bulkhead does not wait without bound for another: it could be waiting for itself.
  *
  * @throws OptionsError if an option is wrong, or `maxWait` is given without a `maxQueue`
  */
