@@ -31,13 +31,13 @@ export class PacedBucket extends Bucket {
 
   /** How many calls ahead of the rate a call at `now` would come. */
   excess(now: number): number {
-    return this.limit.burst - this.available(now);
+    return Math.max(0, this.limit.burst - this.available(now));
   }
 
   /** Changes what is allowed and keeps the excess. */
   reshape(leak: Leak, now: number): void {
     const limit = seen(leak);
-    this.tokens = Math.min(limit.burst - this.excess(now), limit.burst - this.owed);
+    this.tokens = limit.burst - this.excess(now);
     this.at = now;
     this.limit = limit;
     this.leak = leak;

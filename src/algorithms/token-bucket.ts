@@ -5,6 +5,8 @@ export interface Limit {
   readonly burst: number;
 }
 
+/** A timer that fires up to this much late (ms) is no news; later, it was held up by a blocked event loop. */
+export const LATENESS = 20;
 /** Whoever comes early by this much (ms) is let in: it is less than clocks can tell, and it stays on the books. */
 const NANOSECOND = 1e-6;
 /** Four times the spacing of the numbers next to 1: what a few roundings may add up to. */
@@ -41,11 +43,11 @@ export class Bucket {
     this.at = now;
   }
 
-  /** Tokens at `now` beyond the owed ones. A full bucket does not fill up further, whomever its tokens are for. */
+  /** Tokens at `now` beyond the owed ones. */
   available(now: number): number {
-    const { rate, per, burst } = this.limit;
+    const { rate, per } = this.limit;
     const elapsed = now - this.at;
-    return Math.min(burst - this.owed, elapsed > 0 ? this.tokens + (elapsed * rate) / per : this.tokens);
+    return Math.min(this.#room(), elapsed > 0 ? this.tokens + (elapsed * rate) / per : this.tokens);
   }
 
   /** Milliseconds until `level` tokens are there beyond the owed ones; 0 if they are. */
@@ -62,15 +64,16 @@ export class Bucket {
     return cost > this.limit.burst ? Infinity : this.reach(cost, now);
   }
 
-  /** Takes tokens, those of the future if need be. */
-  take(cost: number, now: number): void {
+  /** Takes tokens, those of the future if need be, and answers with how many. */
+  take(cost: number, now: number): number {
     this.tokens = this.available(now) - cost;
     this.at = now;
+    return cost;
   }
 
   /** Puts tokens back that were not used after all, as far as there is room for them. */
   giveBack(cost: number, now: number): void {
-    this.tokens = Math.min(this.limit.burst - this.owed, this.available(now) + cost);
+    this.tokens = Math.min(this.#room(), this.available(now) + cost);
     this.at = now;
   }
 
@@ -88,8 +91,18 @@ export class Bucket {
 
   /** Changes the limit and keeps the tokens: raising it makes no gift, lowering it takes what no longer fits. */
   change(limit: Limit, now: number): void {
-    this.tokens = Math.min(this.available(now), limit.burst - this.owed);
+    this.tokens = this.available(now);
     this.at = now;
     this.limit = limit;
+    this.tokens = Math.min(this.#room(), this.tokens);
+  }
+
+  /**
+   * Tokens that there is room for beyond the owed ones: a full bucket does not fill up further, whomever its tokens are for. Only what
+   * comes in while a timer is late is kept for those who wait for it, or they would be slower than the rate.
+   */
+  #room(): number {
+    const { rate, per, burst } = this.limit;
+    return this.owed > 0 ? burst - this.owed + (LATENESS * rate) / per : burst;
   }
 }

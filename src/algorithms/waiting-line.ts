@@ -1,5 +1,5 @@
 import { Fifo, type Linked } from './fifo.ts';
-import type { Bucket } from './token-bucket.ts';
+import { type Bucket, LATENESS } from './token-bucket.ts';
 
 /** A place in a {@link WaitingLine}. */
 export class Turn implements Linked {
@@ -25,9 +25,6 @@ export interface Bell {
   set(due: number, now: number): void;
   clear(): void;
 }
-
-/** A turn may come this much later than it must, ms: timers are whole milliseconds. */
-const GRACE = 1;
 
 /**
  * Those who wait for tokens of a bucket, first come, first served. Nobody is given a fixed time: only how many tokens are owed is kept, so
@@ -70,7 +67,7 @@ export class WaitingLine {
     if (turns.size > 0) bucket.take(0, now); // what a full bucket could not hold is lost, for whomever it was
     for (let turn = turns.oldest; turn !== undefined; turn = turns.oldest) {
       const wait = bucket.reach(turn.cost - bucket.owed, now);
-      if (wait > 0 && now + wait <= turn.until + GRACE) {
+      if (wait > 0 && now + wait <= turn.until + LATENESS) {
         this.#bell.set(now + wait, now);
         return;
       }
@@ -87,7 +84,7 @@ export class WaitingLine {
     let ahead = 0;
     for (let turn = this.#turns.oldest; turn !== undefined;) {
       const { cost, until, behind } = turn;
-      if (cost <= bucket.limit.burst && now + bucket.reach(ahead + cost - bucket.owed, now) <= until + GRACE) {
+      if (cost <= bucket.limit.burst && now + bucket.reach(ahead + cost - bucket.owed, now) <= until + LATENESS) {
         ahead += cost;
       } else {
         this.#drop(turn);

@@ -77,18 +77,21 @@ export class KeptPass implements Narrowing {
   }
 
   /** The work ran; where its gate waits for the work's real end, so does this. */
-  settle(outcome: Outcome, now: number): void {
-    if (this.gate.until !== 'work' || !this.inner.whenQuiet(() => this.#over(outcome, this.inner.scope.clock.now())))
-      this.#over(outcome, now);
+  settle(outcome: Outcome): void {
+    if (this.gate.until !== 'work' || !this.inner.whenQuiet(() => this.#over(outcome))) this.#over(outcome);
   }
 
-  cancel(now: number): void {
+  cancel(): void {
     this.kept.calls--;
-    this.gate.cancel(this.pass, now);
+    this.gate.cancel(this.pass, this.#now());
   }
 
-  #over(outcome: Outcome, now: number): void {
+  #over(outcome: Outcome): void {
     this.kept.calls--;
-    this.gate.settle(this.pass, outcome, now);
+    this.gate.settle(this.pass, outcome, this.#now());
+  }
+
+  #now(): number {
+    return this.gate.timeless === true ? 0 : this.inner.scope.clock.now();
   }
 }

@@ -82,7 +82,7 @@ export interface LeakyBucketSettings extends Leak {
 /** The option table. */
 export const leakyBucketFields: Fields<LeakyBucketSettings> = {
   rate: numeric({ above: 0 }),
-  per: duration({ min: 0.001 }).or('1s'),
+  per: duration({ min: 0.000_001 }).or('1s'),
   burst: count({ infinite: true }).or(Infinity),
   delay: count({ infinite: true }).or(0),
   maxQueueTime: duration({ infinite: true }).or('500ms'),
@@ -112,19 +112,17 @@ function bounded({ burst, delay, maxQueueTime }: LeakyBucketSettings): OptionPro
 
 class LeakyBucketPolicy implements LeakyBucket {
   readonly kind = 'leaky-bucket';
+  readonly name: string | undefined;
   readonly settings: LeakyBucketSettings;
   readonly bucket: PacedBucket;
   line: WaitingLine | undefined = undefined;
-  /** Of the first pipeline it is mounted in; until then its time stands still. */
   clock: Clock | undefined = undefined;
+  used = false;
 
   constructor(settings: LeakyBucketSettings) {
+    this.name = settings.name;
     this.settings = settings;
     this.bucket = new PacedBucket(settings, 0);
-  }
-
-  get name(): string | undefined {
-    return this.settings.name;
   }
 
   get excess(): number {
@@ -140,10 +138,7 @@ class LeakyBucketPolicy implements LeakyBucket {
   }
 
   gate(scope: Scope): Gate {
-    if (this.clock === undefined) {
-      this.clock = scope.clock;
-      this.bucket.at = scope.clock.now();
-    }
+    if (this.clock === undefined) this.begin(scope.clock, scope.clock.now(), false);
     return new LeakyBucketGate(this, scope);
   }
 
@@ -175,6 +170,13 @@ class LeakyBucketPolicy implements LeakyBucket {
     return { rate, per, burst, delay, maxQueueTime };
   }
 
+  /** Time begins when the bucket is first mounted, or if the first call comes by another clock, then. */
+  begin(clock: Clock, now: number, used = true): void {
+    this.used = used;
+    if (clock !== this.clock) this.bucket.at = now;
+    this.clock = clock;
+  }
+
   #now(): number {
     return this.clock === undefined ? this.bucket.at : this.clock.now();
   }
@@ -182,6 +184,7 @@ class LeakyBucketPolicy implements LeakyBucket {
 
 /** The bucket as one pipeline sees it. A pass is the one place that the call took. */
 class LeakyBucketGate implements Gate<1> {
+  readonly timeless = true;
   readonly policy: LeakyBucketPolicy;
   readonly scope: Scope;
 
@@ -192,6 +195,7 @@ class LeakyBucketGate implements Gate<1> {
 
   enter(call: Call, now: number): 1 | Failure | Promise<1 | Failure> {
     const { bucket, settings, line } = this.policy;
+    if (!this.policy.used) this.policy.begin(this.scope.clock, now);
     if (line !== undefined) line.advance(now);
     const hold = bucket.reach(1, now);
     if (hold === 0) {
@@ -203,11 +207,10 @@ class LeakyBucketGate implements Gate<1> {
     return this.#hold(call, hold, now);
   }
 
-  settle(): void {
-    // The call ran: its place is used.
-  }
+  settle(): void {} // the call ran: its place is used
 
-  cancel(_place: 1, now: number): void {
+  cancel(): void {
+    const now = this.scope.clock.now();
     this.policy.bucket.giveBack(1, now);
     this.policy.line?.advance(now);
   }

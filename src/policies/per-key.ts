@@ -94,8 +94,8 @@ const MOST_SHARED = 1024;
  * an offender's count forgotten. Where there is no room, new keys share a fixed set of policies, by a hash nobody can predict: they may be refused
  * for what others did, and never get more than the policy allows.
  *
- * A factory that takes no key is called once at the start, so that wrong options are refused then. One that takes the key is first called when a key
- * comes; what it throws is what the call gets.
+ * The factory is called once at the start, with an empty key, to see what it makes; if it takes no key, wrong options are refused then. What it throws
+ * when a key comes is what the call gets.
  *
  * @throws OptionsError if an option is wrong, or the factory makes something that is no gate policy
  */
@@ -119,8 +119,8 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
     this.settings = settings;
     this.name = settings.name;
     this.#factory = factory;
-    this.#specimen = factory.length === 0 ? this.#make('') : undefined;
-    this.tracks = this.#specimen === undefined || this.#specimen.tracks === true;
+    this.#specimen = this.#try();
+    this.tracks = this.#specimen?.tracks === true;
     this.#own = new LRUCache({ max: settings.max });
   }
 
@@ -151,7 +151,7 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
 
   describe(): PlainData {
     const { max, idle, missing } = this.settings;
-    const each = this.#specimen;
+    const each = this.#factory.length > 0 ? undefined : this.#specimen;
     return { max, idle, missing, each: each === undefined ? 'by key' : { kind: each.kind, ...each.describe() } };
   }
 
@@ -179,6 +179,16 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
     return fresh;
   }
 
+  /** What the factory makes of a key that nobody has. One that takes the key may not know it, so what is wrong with it only counts for a real key. */
+  #try(): Child | undefined {
+    try {
+      return this.#make('');
+    } catch (error) {
+      if (this.#factory.length === 0) throw error;
+      return undefined;
+    }
+  }
+
   #make(key: string): Child {
     const policy = this.#factory(key) as Child | undefined;
     if (typeof policy?.kind === 'string' && typeof policy.gate === 'function') return policy;
@@ -199,6 +209,7 @@ type Pass = KeptPass | Narrowing;
 /** The policies of all keys as one pipeline sees them. */
 class PerKeyGate implements Gate<Pass> {
   readonly narrows = true;
+  readonly timeless = true;
   readonly policy: PerKeyPolicy<GatePolicy>;
   readonly scope: Scope;
 
@@ -213,12 +224,12 @@ class PerKeyGate implements Gate<Pass> {
     return this.policy.settings.missing === 'pass' ? { inner: call } : this.#refuse();
   }
 
-  settle(pass: Pass, outcome: Outcome, now: number): void {
-    if (pass instanceof KeptPass) pass.settle(outcome, now);
+  settle(pass: Pass, outcome: Outcome): void {
+    if (pass instanceof KeptPass) pass.settle(outcome);
   }
 
-  cancel(pass: Pass, now: number): void {
-    if (pass instanceof KeptPass) pass.cancel(now);
+  cancel(pass: Pass): void {
+    if (pass instanceof KeptPass) pass.cancel();
   }
 
   #refuse(): Failure {

@@ -86,7 +86,7 @@ export interface TokenBucketSettings {
 /** The option table. */
 export const tokenBucketFields: Fields<TokenBucketSettings> = {
   rate: numeric({ above: 0 }),
-  per: duration({ min: 0.001 }).or('1s'),
+  per: duration({ min: 0.000_001 }).or('1s'),
   burst: numeric({ above: 0 }).optional(),
   maxWait: duration({ infinite: true }).or(0),
   cost: numeric({ above: 0 }).orFunction<(call: Call) => number>('(call) => tokens').or(1),
@@ -111,9 +111,7 @@ export function tokenBucket(options: TokenBucketOptions): TokenBucket {
   return new TokenBucketPolicy(alike.share({ ...settings, burst: burstOf(settings) }));
 }
 
-/** Settings that are a limit. */
 type Terms = TokenBucketSettings & Limit;
-
 const alike = new Sharing<Terms>();
 
 function burstOf({ rate, burst = Math.max(1, rate) }: Pick<TokenBucketSettings, 'rate' | 'burst'>): number {
@@ -128,19 +126,17 @@ function holds(path: string, tokens: unknown, burst: number): OptionProblem | un
 
 class TokenBucketPolicy implements TokenBucket {
   readonly kind = 'token-bucket';
+  readonly name: string | undefined;
   readonly terms: Terms;
   readonly bucket: Bucket;
   line: WaitingLine | undefined = undefined;
-  /** Of the first pipeline it is mounted in; until then its time stands still. */
   clock: Clock | undefined = undefined;
+  used = false;
 
   constructor(terms: Terms) {
+    this.name = terms.name;
     this.terms = terms;
     this.bucket = new Bucket(terms, terms.initial ?? terms.burst, 0);
-  }
-
-  get name(): string | undefined {
-    return this.terms.name;
   }
 
   get available(): number {
@@ -152,10 +148,7 @@ class TokenBucketPolicy implements TokenBucket {
   }
 
   gate(scope: Scope): Gate {
-    if (this.clock === undefined) {
-      this.clock = scope.clock;
-      this.bucket.at = scope.clock.now();
-    }
+    if (this.clock === undefined) this.begin(scope.clock, scope.clock.now(), false);
     return new TokenBucketGate(this, scope);
   }
 
@@ -187,6 +180,13 @@ class TokenBucketPolicy implements TokenBucket {
     return { rate, per, burst, maxWait, cost: typeof cost === 'function' ? 'computed' : cost };
   }
 
+  /** Time begins when the bucket is first mounted, or if the first call comes by another clock, then. */
+  begin(clock: Clock, now: number, used = true): void {
+    this.used = used;
+    if (clock !== this.clock) this.bucket.at = now;
+    this.clock = clock;
+  }
+
   #now(): number {
     return this.clock === undefined ? this.bucket.at : this.clock.now();
   }
@@ -194,6 +194,7 @@ class TokenBucketPolicy implements TokenBucket {
 
 /** The bucket as one pipeline sees it. A pass is what the call paid. */
 class TokenBucketGate implements Gate<number> {
+  readonly timeless = true;
   readonly policy: TokenBucketPolicy;
   readonly scope: Scope;
 
@@ -206,22 +207,19 @@ class TokenBucketGate implements Gate<number> {
     const { bucket, terms, line } = this.policy;
     const cost = typeof terms.cost === 'number' ? terms.cost : checked(terms.cost(call));
     if (cost === 0) return cost;
+    if (!this.policy.used) this.policy.begin(this.scope.clock, now);
     if (line !== undefined) line.advance(now);
     const wait = bucket.wait(cost, now);
-    if (wait === 0) {
-      bucket.take(cost, now);
-      return cost;
-    }
+    if (wait === 0) return bucket.take(cost, now);
     const patience = call.waits ? Math.min(terms.maxWait, call.deadline - now) : 0;
     if (exceeds(wait, patience, now) || now + wait >= call.deadline) return this.#refuse(call, cost, wait - patience);
     return this.#wait(call, cost, wait, now);
   }
 
-  settle(): void {
-    // The call ran: its tokens are spent.
-  }
+  settle(): void {} // the call ran: its tokens are spent
 
-  cancel(cost: number, now: number): void {
+  cancel(cost: number): void {
+    const now = this.scope.clock.now();
     this.policy.bucket.giveBack(cost, now);
     this.policy.line?.advance(now);
   }

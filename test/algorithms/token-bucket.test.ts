@@ -1,0 +1,140 @@
+import { describe, expect, test } from 'vitest';
+import { Bucket, type Limit, exceeds } from '../../src/algorithms/token-bucket.ts';
+
+const full = (limit: Limit, now = 0): Bucket => new Bucket(limit, limit.burst, now);
+
+/** Takes one token if it is there. */
+function allow(bucket: Bucket, now: number, cost = 1): boolean {
+  if (bucket.wait(cost, now) > 0) return false;
+  bucket.take(cost, now);
+  return true;
+}
+
+describe('a bucket', () => {
+  test('fills up continuously, in fractions, and never beyond its burst (L2)', () => {
+    const bucket = full({ rate: 3, per: 1000, burst: 2 });
+    bucket.take(2, 0);
+    expect(bucket.available(0)).toBe(0);
+    expect(bucket.available(100)).toBeCloseTo(0.3, 12);
+    expect(bucket.available(500)).toBeCloseTo(1.5, 12);
+    expect(bucket.available(10_000)).toBe(2);
+  });
+
+  test('a look or a refusal changes nothing (L3)', () => {
+    const bucket = full({ rate: 3, per: 1000, burst: 1 });
+    bucket.take(1, 0);
+    const before = structuredClone(bucket);
+    for (let now = 0; now < 300; now += 7) expect(allow(bucket, now)).toBe(false);
+    expect(structuredClone(bucket)).toEqual(before);
+  });
+
+  test.each([
+    [1, 1000],
+    [3, 1000],
+    [7, 1000],
+    [10, 60_000],
+    [1000 / 3, 1000],
+    [1, 86_400_000],
+    [999_983, 1000],
+    [1e-3, 1],
+  ])(
+    'the wait it tells for a rate of %d per %d ms is exact at any hour: then it is let in, a millisecond earlier it is not (L4)',
+    (rate, per) => {
+      for (const start of [0, 1, 12_345.678, 1e6 + 1 / 3, 86_400_000.5, 30 * 86_400_000 + 0.1, 4e9 + 0.7]) {
+        for (const cost of [1, 0.7, 2.3]) {
+          const bucket = full({ rate, per, burst: 5 }, start);
+          let now = start;
+          for (let i = 0; i < 50; i++) {
+            const wait = bucket.wait(cost, now);
+            if (wait > 1) expect(allow(bucket, now + wait - 1, cost)).toBe(false);
+            now += wait;
+            expect(allow(bucket, now, cost)).toBe(true);
+            now += (i * 7919) % 13 === 0 ? per / rate / 3 : 0;
+          }
+        }
+      }
+    },
+  );
+
+  test('ten million calls over thirty days get exactly what the rate allows (L10)', () => {
+    const days = 30 * 86_400_000;
+    const calls = 10_000_000;
+    const rate = 3;
+    const bucket = new Bucket({ rate, per: 1000, burst: 10 }, 0, 0);
+    let admitted = 0;
+    for (let i = 1; i <= calls; i++) if (allow(bucket, (i * days) / calls)) admitted++;
+    expect(Math.abs(admitted - (rate * days) / 1000)).toBeLessThanOrEqual(1);
+  });
+
+  test('fractions that no millisecond hits are not rounded away (L10)', () => {
+    const bucket = new Bucket({ rate: 7, per: 1100, burst: 2 }, 0, 0);
+    let admitted = 0;
+    for (let now = 1; now <= 11_000_000; now++) if (allow(bucket, now)) admitted++;
+    expect(Math.abs(admitted - 70_000)).toBeLessThanOrEqual(1);
+  });
+
+  test('time that goes back counts as no time: nothing is gained by it, and it goes on from there', () => {
+    const bucket = full({ rate: 10, per: 1000, burst: 2 }, 5000);
+    bucket.take(2, 5000);
+    expect(bucket.available(1000)).toBe(0);
+    bucket.take(1, 1000);
+    expect(bucket.available(1000)).toBe(-1);
+    expect(bucket.available(1100)).toBe(0);
+  });
+
+  test('what costs more than it holds never fits (L9)', () => {
+    const bucket = full({ rate: 10, per: 1000, burst: 3 });
+    expect(bucket.wait(3, 0)).toBe(0);
+    expect(bucket.wait(3.001, 0)).toBe(Infinity);
+    expect(bucket.wait(3.001, 1e15)).toBe(Infinity);
+  });
+
+  test('giving back leaves no trace, and never more than it holds (L2, L6)', () => {
+    const bucket = full({ rate: 1, per: 1000, burst: 2 });
+    const untouched = full({ rate: 1, per: 1000, burst: 2 });
+    bucket.take(1, 0);
+    bucket.giveBack(1, 0);
+    expect(bucket).toEqual(untouched);
+    bucket.take(1, 0);
+    bucket.giveBack(1, 5000);
+    expect(bucket.available(5000)).toBe(2);
+  });
+
+  test('changing the limit makes no gift and takes what no longer fits (L8)', () => {
+    const bucket = full({ rate: 1, per: 1000, burst: 2 });
+    bucket.change({ rate: 1, per: 1000, burst: 10 }, 0);
+    expect(bucket.available(0)).toBe(2);
+    expect(bucket.available(3000)).toBe(5);
+    bucket.change({ rate: 100, per: 1000, burst: 4 }, 3000);
+    expect(bucket.available(3000)).toBe(4);
+    bucket.take(4, 3000);
+    expect(bucket.available(3010)).toBe(1);
+  });
+
+  test('a full bucket does not fill up further, also if its tokens are for those who wait', () => {
+    const bucket = full({ rate: 1, per: 1000, burst: 2 });
+    bucket.take(2, 0);
+    bucket.take(2, 0);
+    bucket.owed = 2;
+    expect(bucket.available(1_000_000)).toBe(0.02); // the room for two, and what comes in while a timer is late
+  });
+
+  test('what a later promise depends on stays taken when an earlier one is given back', () => {
+    const bucket = full({ rate: 10, per: 1000, burst: 5 });
+    bucket.take(5, 0);
+    bucket.take(3, 0); // to act at 300
+    bucket.take(1, 0); // to act at 400
+    bucket.cancel(3, 300, 0);
+    expect(bucket.available(0)).toBe(-2);
+    bucket.cancel(1, 400, 500);
+    expect(bucket.available(500)).toBe(3);
+  });
+});
+
+test('no wait is too long for a patience without end, except one without end', () => {
+  expect(exceeds(5, 5, 0)).toBe(false);
+  expect(exceeds(5 + 1e-9, 5, 0)).toBe(false);
+  expect(exceeds(5.001, 5, 0)).toBe(true);
+  expect(exceeds(1e12, Infinity, 0)).toBe(false);
+  expect(exceeds(Infinity, Infinity, 0)).toBe(true);
+});
