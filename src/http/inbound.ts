@@ -147,7 +147,6 @@ class GuardedVisit implements Visit {
 
   /** Finished or closed. HTTP/2 says `finish` of a stream that was reset, too: what counts is whether the answer was complete. */
   readonly #over = (): void => {
-    if (this.over) return;
     this.end();
     const { writableEnded, statusCode } = this.#response;
     if (!writableEnded) {

@@ -39,8 +39,8 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
   readonly #settings: GuardSettings<Req, Res>;
   readonly #req: Req;
   readonly #res: Res;
-  /** Whoever brought the request while it is not decided on: more than one if it comes by again. */
-  readonly #waiting: Next[] = [];
+  /** How it goes on once it is decided on. One that comes by again meanwhile goes on once. */
+  #next: Next | undefined = undefined;
   #passed = false;
 
   constructor(gates: Pipeline, settings: GuardSettings<Req, Res>, req: Req, res: Res) {
@@ -51,17 +51,21 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
   }
 
   come(next: Next): void {
-    if (this.#passed) next();
-    else if (this.#waiting.push(next) === 1) this.#decide();
+    if (this.#passed) {
+      next();
+    } else if (this.#next === undefined) {
+      this.#next = next;
+      this.#decide(next);
+    }
   }
 
-  #decide(): void {
+  #decide(next: Next): void {
     const { key, priority, skip, deadline } = this.#settings;
     const req = this.#req;
     const outer = (req as Partial<Req>).breakwater;
     try {
       if (skip?.(req) === true) {
-        this.#pass(letThrough(this.#res, outer));
+        this.#pass(letThrough(this.#res, outer), next);
         return;
       }
       void arrive(this.#gates, this.#res, {
@@ -69,53 +73,48 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
         priority: typeof priority === 'function' ? priority(req) : priority,
         deadline,
         outer,
-        expired: (error) => this.#expire(error),
+        expired: (error) => this.#expire(error, next),
       }).then((arrival) => {
-        if (arrival.kind === 'admitted') this.#pass(arrival.visit);
-        else if (arrival.kind === 'refused') this.#refuse(arrival.error, outer);
+        if (arrival.kind === 'admitted') this.#pass(arrival.visit, next);
+        else if (arrival.kind === 'refused') this.#refuse(arrival.error, next, outer);
       });
     } catch (error) {
-      this.#next(error);
+      next(error);
     }
   }
 
-  #pass(visit: Visit): void {
+  #pass(visit: Visit, next: Next): void {
     this.#passed = true;
     this.#req.breakwater = visit;
-    for (const next of this.#waiting) next();
+    next();
   }
 
-  /** Leaves it to the error handlers. */
-  #next(error: unknown): void {
-    this.#waiting[0]?.(error);
-  }
-
-  #refuse(error: unknown, outer: Visit | undefined): void {
+  #refuse(error: unknown, next: Next, outer: Visit | undefined): void {
     if (this.#res.writableEnded) return;
     this.#answer(error, (instead) => {
-      if (instead === undefined) this.#pass(letThrough(this.#res, outer));
-      else this.#next(instead);
+      if (instead === undefined) this.#pass(letThrough(this.#res, outer), next);
+      else next(instead);
     });
   }
 
   /** The handler is running, and its time is up. */
-  #expire(error: unknown): void {
+  #expire(error: unknown, next: Next): void {
     if (this.#res.headersSent) return;
     this.#answer(error, (instead) => {
-      if (instead !== undefined) this.#next(instead);
+      if (instead !== undefined) next(instead);
     });
     if (this.#res.writableEnded) mute(this.#res);
   }
 
   #answer(error: unknown, next: Next): void {
     const answer = answerTo(error);
-    if (answer === undefined || this.#res.headersSent) this.#next(error);
+    if (answer === undefined || this.#res.headersSent) next(error);
     else if (this.#settings.handler === undefined) send(this.#req, this.#res, answer);
     else
       try {
         this.#settings.handler({ ...answer, error }, this.#req, this.#res, next);
       } catch (thrown) {
-        this.#next(thrown);
+        next(thrown);
       }
   }
 }

@@ -20,15 +20,13 @@ const describing = [
   'transfer-encoding',
 ];
 
-/** Sends the answer if nothing has been sent yet; says whether it did. Fields of earlier middleware (CORS, security) stay. */
-export function send(request: IncomingMessage, response: ServerResponse, { status, headers, body }: Answer): boolean {
-  if (response.headersSent || response.writableEnded || response.destroyed) return false;
+/** Sends the answer where nothing has been sent yet. Fields of earlier middleware (CORS, security) stay. */
+export function send(request: IncomingMessage, response: ServerResponse, { status, headers, body }: Answer): void {
   for (const name of describing) response.removeHeader(name);
   response.statusCode = status;
   if (request.httpVersionMajor < 2) response.statusMessage = STATUS_CODES[status] ?? '';
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   response.end(body);
-  return true;
 }
 
 /**

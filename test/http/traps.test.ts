@@ -5,7 +5,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { RateLimitedError, definePolicy, refuse } from 'breakwater';
 import { seededRandom } from 'breakwater/testing';
 import { guard } from 'breakwater/express';
-import express5, { type Application } from 'express';
+import express5, { type Application, type ErrorRequestHandler } from 'express';
 import express4 from 'express4';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { bulkhead } from '../../src/policies/bulkhead.ts';
@@ -15,6 +15,14 @@ const versions: readonly (readonly [string, () => Application])[] = [
   ['Express 5', () => express5().set('env', 'test')],
   ['Express 4', () => express4().set('env', 'test')],
 ];
+
+/** An error handler that only looks. */
+const count =
+  (seen: () => void): ErrorRequestHandler =>
+  (error, _req, _res, next) => {
+    seen();
+    next(error);
+  };
 
 const limited = definePolicy({
   kind: 'limit',
@@ -75,7 +83,7 @@ describe.each(versions)('traps in %s', (_, express) => {
     const app = express();
     const account = books();
     const api = guard([account.policy]);
-    app.use('/api', api);
+    app.use('/api', api, (_req, _res, next) => void setImmediate(next));
     app.use('/api/items', api);
     app.get('/api/items', (_req, res) => void res.send('in'));
     const { port } = await serve(app);
@@ -212,14 +220,16 @@ describe.each(versions)('traps in %s', (_, express) => {
   test('W3 once a stream has begun a deadline only aborts the signal', async () => {
     const app = express();
     const account = books();
+    let errors = 0;
     app.use(guard([account.policy], { deadline: 15 }), (req, res) => {
       res.status(200).write('begun ');
       req.breakwater.signal.addEventListener('abort', () => res.end('and ended'));
     });
+    app.use(count(() => errors++));
     const { port } = await serve(app);
     expect(await ask(port)).toMatchObject({ status: 200, body: 'begun and ended' });
     await account.quiet();
-    expect(account.verdicts).toEqual(['failure']);
+    expect([account.verdicts, errors]).toEqual([['failure'], 0]);
   });
 
   test('W3 a request whose headers are out already cannot be refused properly: the error handler has it', async () => {
@@ -242,6 +252,7 @@ describe.each(versions)('traps in %s', (_, express) => {
     });
     app.use(guard([limited]), () => passed++);
     app.use(() => passed++);
+    app.use(count(() => passed++));
     const { port } = await serve(app);
     expect((await ask(port)).body).toBe('done');
     await new Promise(setImmediate);
