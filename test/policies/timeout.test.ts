@@ -17,7 +17,7 @@ describe('a timeout', () => {
     let seen: unknown;
     const slow = pipeline([timeout({ after: 250, name: 'attempt' })], { clock, name: 'shop' });
     const done = reasonOf(
-      slow.execute(({ signal }) => (signal.addEventListener('abort', () => (seen = signal.reason)), never()), { key: 'k' }),
+      slow.execute(({ signal }) => (signal.addEventListener('abort', () => (seen = signal.reason as unknown)), never()), { key: 'k' }),
     );
     await clock.advance(249);
     expect(slow.snapshot()['policies']).toEqual([{ kind: 'timeout', name: 'attempt', pending: 1 }]);
