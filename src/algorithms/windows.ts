@@ -42,7 +42,7 @@ export interface CountWindowSettings {
 
 export type WindowSettings = TimeWindowSettings | CountWindowSettings;
 
-/** Makes a window. An endless one (`duration: Infinity`) is a single bucket that never expires. */
+/** Makes a window. In an endless one (`duration: Infinity`) the first bucket never ends. */
 export function windowOf(settings: WindowSettings): Window {
   return 'calls' in settings ? new CountWindow(settings.calls) : new TimeWindow(settings.duration, settings.buckets);
 }
@@ -77,10 +77,10 @@ export class TimeWindow implements Window {
   #slot = 0;
 
   constructor(duration: number, buckets: number) {
-    this.#buckets = duration === Infinity ? 1 : buckets;
-    this.#width = duration / this.#buckets;
-    this.#counts = new Uint32Array(this.#buckets * columns);
-    this.#ms = new Float64Array(this.#buckets);
+    this.#buckets = buckets;
+    this.#width = duration / buckets;
+    this.#counts = new Uint32Array(buckets * columns);
+    this.#ms = new Float64Array(buckets);
   }
 
   get totalMs(): number {

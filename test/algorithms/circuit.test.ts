@@ -329,6 +329,10 @@ describe('half-open', () => {
     enter(end, 1000);
     end.advance(9999);
     expect(told(end)[0]).toBe('open');
+    const both = halfOpen({ probeTimeout: 500, maxDuration: 500, calls: 1 });
+    enter(both, 1000);
+    both.advance(9999);
+    expect(told(both).slice(0, 2), 'a lease that ends with the round is told').toEqual(['probe-expired', 'open']);
   });
 
   test('a lease ends exactly when its time is over', () => {
