@@ -14,7 +14,6 @@ import { ClientGoneError, ErrorResponse, type Turned, guard } from 'breakwater/e
 import express5, { type Application, type ErrorRequestHandler, type Request, type RequestHandler } from 'express';
 import express4 from 'express4';
 import { describe, expect, test } from 'vitest';
-import { bulkhead } from '../../src/policies/bulkhead.ts';
 import { ask, books, latch, serve } from './serving.ts';
 
 const versions: readonly (readonly [string, () => Application])[] = [

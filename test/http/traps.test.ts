@@ -2,13 +2,12 @@ import { once } from 'node:events';
 import { Agent, type ServerResponse } from 'node:http';
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2';
 import { type AddressInfo, connect } from 'node:net';
-import { RateLimitedError, definePolicy, refuse } from 'breakwater';
+import { RateLimitedError, bulkhead, definePolicy, refuse } from 'breakwater';
 import { seededRandom } from 'breakwater/testing';
 import { guard } from 'breakwater/express';
 import express5, { type Application, type ErrorRequestHandler } from 'express';
 import express4 from 'express4';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { bulkhead } from '../../src/policies/bulkhead.ts';
 import { ask, books, latch, serve } from './serving.ts';
 
 const versions: readonly (readonly [string, () => Application])[] = [
