@@ -24,6 +24,21 @@ test('a newcomer that comes before the late timer does not overtake those who wa
   expect(order).toEqual(['a', 'b', 'c', 'newcomer']);
 });
 
+test('nor does it take tokens before those who wait have theirs, if there are enough for all', async () => {
+  for (const limiter of [
+    tokenBucket({ rate: 10, burst: 4, initial: 0, maxWait: '1h' }),
+    leakyBucket({ rate: 10, delay: 3, maxQueueTime: '1h' }),
+  ]) {
+    const { run, clock, pipeline: p } = arrange(limiter);
+    const calls = Array.from({ length: limiter.kind === 'token-bucket' ? 2 : 6 }, () => run(() => 1));
+    expect(limiter.waiting).toBe(2);
+    clock.jump('1s');
+    expect([p.tryAcquire().admitted, limiter.waiting]).toEqual([true, 0]);
+    await Promise.all(calls);
+    await clock.runAll();
+  }
+});
+
 test('timers that are whole milliseconds cost no rate: five thousand a second are', async () => {
   for (const limiter of [tokenBucket({ rate: 5000, burst: 1, maxWait: '1s' }), leakyBucket({ rate: 5000, maxQueueTime: '1s' })]) {
     const { run, clock } = arrange(limiter);
