@@ -3,6 +3,7 @@ import {
   type BulkheadFullError,
   OptionsError,
   RateLimitedError,
+  bulkhead,
   definePolicy,
   fallback,
   pipeline,

@@ -1,8 +1,7 @@
 import { EventEmitter, getEventListeners } from 'node:events';
 import { TimeoutError, pipeline, timeout } from 'breakwater';
-import { ClientGoneError } from 'breakwater/express';
 import { describe, expect, test } from 'vitest';
-import { type Arrival, type Responding, type Visit, arrive, letThrough } from '../../src/http/inbound.ts';
+import { type Arrival, ClientGoneError, type Responding, type Visit, arrive, letThrough } from '../../src/http/inbound.ts';
 import { books } from './serving.ts';
 
 /** A response of no framework at all. */
