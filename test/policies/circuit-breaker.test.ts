@@ -588,9 +588,10 @@ describe('a circuit breaker shared by pipelines', () => {
     const made: WeakRef<object>[] = [];
     const kept = arrange(breaker);
     for (let i = 0; i < 300; i++) {
-      const perRequest = pipeline([breaker], { on: () => undefined, clock: kept.clock });
+      const listener = (): void => undefined;
+      const perRequest = pipeline([breaker], { on: listener, clock: kept.clock });
       await perRequest.execute(() => i);
-      made.push(new WeakRef(perRequest));
+      made.push(new WeakRef(perRequest), new WeakRef(listener));
     }
     for (let round = 0; round < 5; round++) {
       await new Promise((resolve) => setImmediate(resolve));
