@@ -13,7 +13,7 @@ const NANOSECOND = 1e-6;
 const ROUNDING = 2 ** -50;
 
 /** How exactly time is told around `now`, ms. */
-function leeway(now: number): number {
+export function leeway(now: number): number {
   return NANOSECOND + Math.abs(now) * ROUNDING;
 }
 

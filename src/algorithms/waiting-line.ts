@@ -1,5 +1,5 @@
 import { Fifo, type Linked } from './fifo.ts';
-import { type Bucket, LATENESS } from './token-bucket.ts';
+import { type Bucket, LATENESS, leeway } from './token-bucket.ts';
 
 /** A place in a {@link WaitingLine}. */
 export class Turn implements Linked {
@@ -68,7 +68,7 @@ export class WaitingLine {
     for (let turn = turns.oldest; turn !== undefined; turn = turns.oldest) {
       const wait = bucket.reach(turn.cost - bucket.owed, now);
       if (wait > 0 && now + wait <= turn.until + LATENESS) {
-        this.#bell.set(now + wait, now);
+        this.#bell.set(now + wait - leeway(now) / 2, now); // or a rounding upward would cost a whole millisecond
         return;
       }
       this.#drop(turn);
