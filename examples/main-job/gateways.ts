@@ -3,18 +3,7 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import {
-  type Pipeline,
-  RejectedError,
-  TimeoutError,
-  bulkhead,
-  circuitBreaker,
-  fallback,
-  pipeline,
-  retry,
-  timeout,
-  tokenBucket,
-} from 'breakwater';
+import { type Pipeline, bulkhead, circuitBreaker, fallback, pipeline, retry, timeout, tokenBucket } from 'breakwater';
 import { guard } from 'breakwater/express';
 import express, { type Express } from 'express';
 
@@ -73,9 +62,7 @@ export function guardedGateway(upstream: string): { readonly app: Express; reado
       else lastKnown.set(item, outcome.value);
       res.json(outcome.value);
     } else {
-      const unavailable = outcome.error instanceof RejectedError || outcome.error instanceof TimeoutError;
-      if (unavailable) res.set('retry-after', '1');
-      res.status(unavailable ? 503 : 502).json({ error: 'stock is not known at the moment' });
+      res.status(503).set('retry-after', '1').json({ error: 'stock is not known at the moment' });
     }
   });
   return { app, stock };

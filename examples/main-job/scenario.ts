@@ -27,7 +27,7 @@ export interface ScenarioOptions {
   /** Requests per second, to each gateway. */
   readonly rate: number;
   readonly seed: number;
-  /** Called about every second, and once at the end of each phase. */
+  /** Called about every second, and once at the end of the load. */
   readonly progress?: (progress: Progress) => void;
 }
 
@@ -102,7 +102,7 @@ export async function runScenario(options: ScenarioOptions): Promise<{ readonly 
       const next = phases[i + 1];
       if (next !== undefined) for (const upstream of upstreams) upstream.setMood(next.mood);
       phase = i + 1;
-      tell();
+      if (next === undefined) tell();
     }, end),
   );
   const ticking = setInterval(tell, 1000);

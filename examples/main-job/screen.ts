@@ -74,7 +74,9 @@ export class Screen {
       row('with an error, or gave up', (side) => share(total(side, 'failed') + total(side, 'timed out'), sent(side))),
       row('what 99 of 100 waited at the most', ({ p99 }) => time(p99)),
       row('most requests at the service', (side) => String(Math.max(...side.phases.map(({ peak }) => peak)))),
-      row('back to normal after recovery', ({ recovery }) => (recovery === Infinity ? 'never' : time(recovery))),
+      row('back to normal after recovery', ({ recovery }) =>
+        recovery === Infinity ? 'never' : recovery === 0 ? 'at once' : time(recovery),
+      ),
       '',
       row(`promise: 99 of 100 within ${time(promisedWithin)}`, (side) => verdict(promise(side))),
       row(`promise: at most ${promisedLoad} at the service`, (side) => verdict(bounded(side))),
