@@ -37,11 +37,12 @@ export {
 
 export { bulkhead, type Bulkhead, type BulkheadOptions, type BulkheadSnapshot } from './policies/bulkhead.ts';
 export { circuitBreaker, type CircuitBreaker, type CircuitBreakerOptions } from './policies/circuit-breaker.ts';
-export type { CircuitControls } from './stores/shared-circuit.ts';
-export type { CircuitSnapshot, CircuitState } from './algorithms/circuit-state.ts';
+export type { CircuitControls, Isolation } from './stores/shared-circuit.ts';
+export type { CircuitChange, CircuitReason, CircuitSnapshot, CircuitState } from './algorithms/circuit-state.ts';
+export type { FailureTest } from './core/judgement.ts';
 export { fallback, type Fallback, type FallbackOptions } from './policies/fallback.ts';
 export { retry, type BackoffOptions, type GiveUpReason, type Retry, type RetryContext, type RetryOptions } from './policies/retry.ts';
 export { timeout, type Timeout, type TimeoutOptions } from './policies/timeout.ts';
 export { leakyBucket, type LeakyBucket, type LeakyBucketOptions, type LeakyBucketSnapshot } from './policies/leaky-bucket.ts';
-export { perKey, type PerKey, type PerKeyOptions, type PerKeySnapshot } from './policies/per-key.ts';
+export { perKey, type PerKey, type PerKeyOptions, type PerKeySnapshot, type Resting } from './policies/per-key.ts';
 export { tokenBucket, type TokenBucket, type TokenBucketOptions, type TokenBucketSnapshot } from './policies/token-bucket.ts';

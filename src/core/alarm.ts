@@ -3,6 +3,9 @@ import { type Clock, LONGEST_TIMER, type TimerHandle, afterMicrotasks, afterPoll
 /** A timer that fires later than this (ms) was held up by a blocked event loop: answers already received are seen first. */
 const STALL_TOLERANCE = 20;
 
+/** Sums of times with fractions miss a whole millisecond by less than this (ms); a timer takes whole ones. */
+const ROUNDING = 1e-3;
+
 /**
  * One timer for whoever waits for the earliest of many due times. Setting it later than it stands costs nothing (it rings early,
  * its owner looks at what is due and sets it again), delays beyond 2^31 ms are chained, and clearing it leaves nothing behind.
@@ -48,7 +51,7 @@ export class Alarm {
   #arm(now: number): void {
     const wait = Math.min(Math.max(this.#due - now, 0), LONGEST_TIMER);
     this.#armedFor = now + wait;
-    this.#handle = this.#clock.setTimeout(this.#fired, Math.ceil(wait));
+    this.#handle = this.#clock.setTimeout(this.#fired, Math.ceil(wait - ROUNDING));
   }
 
   #disarm(): void {

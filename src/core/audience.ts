@@ -23,11 +23,18 @@ export class Audience {
     this.#scopes.push(new WeakRef(scope));
   }
 
-  /** Sends an event out in every pipeline where somebody listens. */
+  /** Sends an event out in every pipeline where somebody listens; to each once, also if it is mounted by itself and inside others. */
   emit(type: string, level: Level, call: Call | undefined, fields: object): void {
+    const told = new Set<Sink>();
     for (const reference of [...this.#scopes]) {
       const scope = reference.deref();
-      if (scope?.listening === true) scope.emit(type, level, call, fields);
+      if (scope?.listening !== true) continue;
+      const event = scope.event(type, level, call, fields);
+      for (const leaf of scope.sink.leaves()) {
+        if (told.has(leaf)) continue;
+        told.add(leaf);
+        leaf.emit(event);
+      }
     }
   }
 

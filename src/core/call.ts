@@ -113,8 +113,8 @@ export class Call implements Cancellable {
   }
 
   /** Milliseconds left until the deadline, never negative; `Infinity` without one. */
-  remaining(): number {
-    return this.deadline === Infinity ? Infinity : Math.max(0, this.deadline - this.scope.clock.now());
+  get remaining(): () => number {
+    return () => (this.deadline === Infinity ? Infinity : Math.max(0, this.deadline - this.scope.clock.now()));
   }
 
   /** A call of its own for one more attempt, or for what runs under a tighter deadline. */

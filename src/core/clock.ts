@@ -90,3 +90,14 @@ export function afterMicrotasks(run: () => void): void {
 export function afterPoll(run: () => void): void {
   globalThis.setImmediate(run);
 }
+
+/** Whether a value has what a clock must have. */
+export function isClock(value: unknown): value is Clock {
+  const clock = value as Partial<Clock> | null;
+  return (
+    typeof clock === 'object' &&
+    typeof clock?.now === 'function' &&
+    typeof clock.setTimeout === 'function' &&
+    typeof clock.clearTimeout === 'function'
+  );
+}

@@ -1,4 +1,5 @@
 import { OptionsError } from './errors.ts';
+import { show } from './options.ts';
 import { Frame } from './frame.ts';
 import { type Place, placesFor } from './place.ts';
 import { type AnyPolicy, type GatePolicy, type Handler, type PlainData, stageOf } from './policy.ts';
@@ -29,6 +30,7 @@ interface Placed {
 
 /** Names layers: the user's name, or the kind, numbered from the second on. Names the user gave twice are refused. */
 export function nameLayers(pipeline: string, policies: readonly AnyPolicy[]): readonly Layer[] {
+  checkPolicies(pipeline, policies);
   const taken = new Set<string>();
   for (const { name } of policies) {
     if (name === undefined) continue;
@@ -44,6 +46,17 @@ export function nameLayers(pipeline: string, policies: readonly AnyPolicy[]): re
     for (let n = 2; taken.has(name); n++) name = `${policy.kind}-${n}`;
     taken.add(name);
     return { policy, name };
+  });
+}
+
+/** What a pipeline is built of. */
+function checkPolicies(name: string, policies: unknown): void {
+  const expected = 'an array of policies, outermost first';
+  if (!Array.isArray(policies)) throw new OptionsError([{ path: `${name}.policies`, expected, got: show(policies) }]);
+  policies.forEach((policy: unknown, i) => {
+    const { kind, mount } = (policy ?? {}) as { kind?: unknown; mount?: unknown };
+    if (typeof kind !== 'string' || typeof mount !== 'function')
+      throw new OptionsError([{ path: `${name}.policies[${i}]`, expected: 'a policy', got: show(policy) }]);
   });
 }
 

@@ -44,6 +44,8 @@ export interface Sink {
   emit(event: PipelineEvent): void;
   /** Tells of a user's callback that threw. */
   report(event: PipelineEvent, error: unknown): void;
+  /** The outlets that events come to from here. */
+  leaves(): readonly Sink[];
 }
 
 /** A nested pipeline's events: its own listeners hear them, and those of the pipeline around it. */
@@ -63,6 +65,10 @@ export class FanOut implements Sink {
   emit(event: PipelineEvent): void {
     this.#inner.emit(event);
     this.#outer.emit(event);
+  }
+
+  leaves(): readonly Sink[] {
+    return [...this.#inner.leaves(), ...this.#outer.leaves()];
   }
 
   report(event: PipelineEvent, error: unknown): void {
@@ -93,6 +99,10 @@ export class Outlet implements Sink {
   emit(event: PipelineEvent): void {
     this.#send(event, event.type);
     this.#send(event, '*');
+  }
+
+  leaves(): readonly Sink[] {
+    return [this];
   }
 
   /** Tells of a user's callback that threw; once per pipeline by a process warning if nobody listens. */

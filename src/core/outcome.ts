@@ -11,7 +11,7 @@ import { RejectedError, TimeoutError } from './errors.ts';
 export type FailureKind = 'thrown' | 'timeout' | 'refused' | 'aborted';
 
 /** An unsuccessful outcome. Policies pass it along; nobody throws it. */
-export class Failure {
+class FailedOutcome {
   /** The object the caller will see, untouched. */
   readonly error: unknown;
   readonly kind: FailureKind;
@@ -21,6 +21,15 @@ export class Failure {
     this.kind = kind;
   }
 }
+
+/** An unsuccessful outcome: see {@link isFailure}. */
+export type Failure = FailedOutcome;
+
+/** Where all copies of the package in one process find the one class, so that a policy made by one is understood by a pipeline of another. */
+const shared = globalThis as unknown as Record<symbol, typeof FailedOutcome | undefined>;
+
+/** An unsuccessful outcome. Policies pass it along; nobody throws it. */
+export const Failure: typeof FailedOutcome = (shared[Symbol.for('breakwater.Failure/1')] ??= FailedOutcome);
 
 /** What a handler answers with: the bare value, or a {@link Failure}. */
 export type Outcome<T = unknown> = T | Failure;

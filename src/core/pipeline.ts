@@ -1,7 +1,7 @@
 import { type Admission, type Refusal, admit } from './admission.ts';
 import type { Call, Work } from './call.ts';
 import { type CallOptions, type CallSettings, noOptions, readCallOptions, withKey } from './call-options.ts';
-import { type Clock, type Random, systemClock, systemRandom } from './clock.ts';
+import { type Clock, type Random, isClock, systemClock, systemRandom } from './clock.ts';
 import {
   type LayerDescription,
   type Nested,
@@ -121,7 +121,6 @@ class PolicyPipeline implements Nested {
   constructor(policies: readonly AnyPolicy[], given: PipelineOptions) {
     const options = readOptions('pipeline', fields, given);
     this.name = options.name;
-    checkPolicies(options.name, policies);
     this.layers = nameLayers(options.name, policies);
     this.#scope = new Scope(options.name, options.clock ?? systemClock, options.random ?? systemRandom, options.stack, this.#outlet);
     this.#life = new Life(this.#scope);
@@ -252,23 +251,3 @@ class PolicyPipeline implements Nested {
 }
 
 function nothing(): void {}
-
-function isClock(value: unknown): value is Clock {
-  const clock = value as Partial<Clock> | null;
-  return (
-    typeof clock === 'object' &&
-    typeof clock?.now === 'function' &&
-    typeof clock.setTimeout === 'function' &&
-    typeof clock.clearTimeout === 'function'
-  );
-}
-
-function checkPolicies(name: string, policies: unknown): void {
-  const expected = 'an array of policies, outermost first';
-  if (!Array.isArray(policies)) throw new OptionsError([{ path: `${name}.policies`, expected, got: show(policies) }]);
-  policies.forEach((policy: unknown, i) => {
-    const { kind, mount } = (policy ?? {}) as { kind?: unknown; mount?: unknown };
-    if (typeof kind !== 'string' || typeof mount !== 'function')
-      throw new OptionsError([{ path: `${name}.policies[${i}]`, expected: 'a policy', got: show(policy) }]);
-  });
-}

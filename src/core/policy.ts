@@ -35,7 +35,7 @@ export interface AnyPolicy {
  */
 export interface Policy<in Sees = unknown, out Adds = never> extends AnyPolicy {
   readonly [sees]?: (value: Sees) => void;
-  readonly [adds]?: Adds;
+  readonly [adds]?: () => Adds;
 }
 
 /** A policy that only admits and accounts. Pipelines fuse neighbouring gates and reactions into one frame. */

@@ -1,6 +1,6 @@
 import type { Call } from './call.ts';
 import type { Clock, Random } from './clock.ts';
-import type { Level, Sink } from './events.ts';
+import type { Level, PipelineEvent, Sink } from './events.ts';
 
 /**
  * What one pipeline gives its policies: a name, time, chance, and the outlet for events. Each policy gets its own view of it, which
@@ -39,16 +39,13 @@ export class Scope {
 
   /** Sends an event out. `call` lends it its key and operation. */
   emit(type: string, level: Level, call: Call | undefined, fields: object): void {
-    this.sink.emit({
-      type,
-      level,
-      at: this.clock.now(),
-      pipeline: this.pipeline,
-      policy: this.policy,
-      key: call?.key,
-      operation: call?.operation,
-      ...fields,
-    });
+    this.sink.emit(this.event(type, level, call, fields));
+  }
+
+  /** The event as it would be sent. */
+  event(type: string, level: Level, call: Call | undefined, fields: object): PipelineEvent {
+    const { pipeline, policy } = this;
+    return { type, level, at: this.clock.now(), pipeline, policy, key: call?.key, operation: call?.operation, ...fields };
   }
 
   /** Reports a user's callback that threw; the call goes on as if it had not been there. */

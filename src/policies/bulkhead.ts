@@ -108,6 +108,7 @@ class BulkheadPolicy implements Bulkhead {
   mounts = 0;
   refused = 0;
   timedOut = 0;
+  readonly atRest = (): boolean => this.active + this.queued === 0 && this.slots.limit === this.settings.maxConcurrent;
 
   constructor(settings: BulkheadSettings) {
     this.settings = settings;

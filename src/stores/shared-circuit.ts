@@ -58,7 +58,7 @@ export interface CircuitControls {
 
 /**
  * A circuit that is kept in this process for any number of pipelines, with the commands of its operators. It is read by the clock of the
- * first pipeline that it is mounted in; the process clock serves until then.
+ * first pipeline that it is mounted in and that has a clock of its own; the process clock serves until then.
  */
 export class SharedCircuit implements CircuitControls {
   readonly circuit: Circuit;
@@ -77,7 +77,7 @@ export class SharedCircuit implements CircuitControls {
   /** Takes a pipeline among those that are told. */
   join(scope: Scope): void {
     this.#audience.add(scope);
-    if (this.#mounted) return;
+    if (this.#mounted && (this.#clock !== systemClock || scope.clock === systemClock)) return;
     this.#mounted = true;
     this.circuit.shift(scope.clock.now() - this.#clock.now());
     this.#clock = scope.clock;
@@ -122,6 +122,12 @@ export class SharedCircuit implements CircuitControls {
     const lastFailure =
       failure instanceof Error ? `${failure.name}: ${failure.message}` : failure === undefined ? undefined : show(failure);
     return { ...reading, lastFailure, why: circuit.isolationReason };
+  }
+
+  /** Whether it is as good as new: closed, with nothing to remember (see `perKey`). */
+  atRest(now: number): boolean {
+    const { state, calls, openCount, consecutiveFailures } = this.circuit.read(now);
+    return state === 'closed' && calls + openCount + consecutiveFailures === 0;
   }
 
   isolate(reason?: string): Isolation {

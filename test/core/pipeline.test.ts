@@ -5,6 +5,7 @@ import {
   OptionsError,
   ShutdownError,
   TimeoutError,
+  circuitBreaker,
   definePolicy,
   fallback,
   pipeline,
@@ -423,5 +424,20 @@ describe('advice', () => {
     expect(rules(timeout({ after: '1s' }), timeout({ after: '1s' }))).toEqual(['inner-timeout-longer']);
     expect(rules(timeout({ after: 250 }), retry({ backoff: { delay: 100 } }))).toEqual(['retries-outlast-timeout']);
     expect(pipeline([retry({ name: 'a' }), retry({ name: 'b' })]).lint()[0]).toMatchObject({ policies: ['a', 'b'] });
+  });
+});
+
+describe('a policy in a pipeline in a pipeline', () => {
+  test('tells each of its own events once to the inner listeners, and reads the outer clock (regression)', async () => {
+    const clock = new VirtualClock();
+    const heard: string[] = [];
+    const breaker = circuitBreaker({ consecutiveFailures: 1, openFor: '1s' });
+    const inner = pipeline([breaker], { name: 'inner', on: ({ type }) => heard.push(type) });
+    const outer = pipeline([inner], { name: 'outer', clock });
+    await outer.execute(() => Promise.reject(error)).catch(() => undefined);
+    expect(heard).toEqual(['circuit-breaker.opened']);
+    expect(breaker.state).toBe('open');
+    await clock.advance('1s');
+    expect(breaker.state).toBe('half-open');
   });
 });
