@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Priority } from '../core/call-options.ts';
 import type { Pipeline } from '../core/pipeline.ts';
-import { type Visit, arrive, letThrough } from './inbound.ts';
+import { type Entry, type Visit, arrive, letThrough } from './inbound.ts';
 import { mute, send } from './raw-response.ts';
 import { type Answer, answerTo } from './response.ts';
 
@@ -39,8 +39,7 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
   readonly #settings: GuardSettings<Req, Res>;
   readonly #req: Req;
   readonly #res: Res;
-  /** How it goes on once it is decided on. One that comes by again meanwhile goes on once. */
-  #next: Next | undefined = undefined;
+  #asked = false;
   #passed = false;
 
   constructor(gates: Pipeline, settings: GuardSettings<Req, Res>, req: Req, res: Res) {
@@ -50,37 +49,47 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
     this.#res = res;
   }
 
+  /** The request comes by. If it does so again it is not decided on again, and goes on once. */
   come(next: Next): void {
     if (this.#passed) {
       next();
-    } else if (this.#next === undefined) {
-      this.#next = next;
+    } else if (!this.#asked) {
+      this.#asked = true;
       this.#decide(next);
     }
   }
 
   #decide(next: Next): void {
-    const { key, priority, skip, deadline } = this.#settings;
-    const req = this.#req;
-    const outer = (req as Partial<Req>).breakwater;
+    const outer = (this.#req as Partial<Req>).breakwater;
+    let entry: Entry | undefined;
     try {
-      if (skip?.(req) === true) {
-        this.#pass(letThrough(this.#res, outer), next);
-        return;
-      }
-      void arrive(this.#gates, this.#res, {
-        key: key?.(req),
-        priority: typeof priority === 'function' ? priority(req) : priority,
-        deadline,
-        outer,
-        expired: (error) => this.#expire(error, next),
-      }).then((arrival) => {
-        if (arrival.kind === 'admitted') this.#pass(arrival.visit, next);
-        else if (arrival.kind === 'refused') this.#refuse(arrival.error, next, outer);
-      });
+      entry = this.#entry(next, outer);
     } catch (error) {
       next(error);
+      return;
     }
+    if (entry === undefined) {
+      this.#pass(letThrough(this.#res, outer), next);
+      return;
+    }
+    void arrive(this.#gates, this.#res, entry).then((arrival) => {
+      if (arrival.kind === 'admitted') this.#pass(arrival.visit, next);
+      else if (arrival.kind === 'refused') this.#refuse(arrival.error, next, outer);
+    });
+  }
+
+  /** What the user's functions say of the request; nothing if it is to be let past. */
+  #entry(next: Next, outer: Visit | undefined): Entry | undefined {
+    const { key, priority, skip, deadline } = this.#settings;
+    const req = this.#req;
+    if (skip?.(req) === true) return undefined;
+    return {
+      key: key?.(req),
+      priority: typeof priority === 'function' ? priority(req) : priority,
+      deadline,
+      outer,
+      expired: (error) => this.#expire(error, next),
+    };
   }
 
   #pass(visit: Visit, next: Next): void {
