@@ -84,7 +84,12 @@ export function longestBackoff(settings: BackoffSettings, retries: number): numb
   const [times, base] = jitter === 'proportional' ? [1 + spread, 1] : jitter === 'decorrelated-v2' ? [1, 2.8] : [1, 1];
   let sum = 0;
   for (let n = 1; n <= retries; n++) {
-    const grown = jitter === 'decorrelated' ? delay * 3 ** n : jitter === 'decorrelated-v2' ? delay * base * 2 ** (n - 1) : plainDelay(settings, n) * times;
+    const grown =
+      jitter === 'decorrelated'
+        ? delay * 3 ** n
+        : jitter === 'decorrelated-v2'
+          ? delay * base * 2 ** (n - 1)
+          : plainDelay(settings, n) * times;
     if (grown >= maxDelay || n > 1000) return sum + (retries - n + 1) * maxDelay;
     sum += grown;
   }
