@@ -28,7 +28,7 @@ export function ourStack(slots) {
     fallback({ value: 0 }),
     retry({ maxAttempts: 3 }),
     ourBreaker(),
-    bulkhead({ maxConcurrent: slots, maxQueue: 1000 }),
+    bulkhead({ maxConcurrent: slots, maxQueue: 1000, maxWait: '1m' }),
     ampleBucket(),
     timeout({ after: LIMIT }),
   ]);

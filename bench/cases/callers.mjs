@@ -51,7 +51,7 @@ export const callers = [
       {
         name: 'breakwater bulkhead',
         make: (work) => {
-          const guarded = pipeline([bulkhead({ maxConcurrent: 10, maxQueue: 1000 })]);
+          const guarded = pipeline([bulkhead({ maxConcurrent: 10, maxQueue: 1000, maxWait: '1m' })]);
           return { call: () => guarded.execute(work) };
         },
       },

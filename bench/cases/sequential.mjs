@@ -148,7 +148,7 @@ export const sequential = [
     title: 'Bulkhead, a slot is free',
     kind: 'sequential',
     contestants: [
-      ours('bulkhead', () => [bulkhead({ maxConcurrent: 10, maxQueue: 1000 })]),
+      ours('bulkhead', () => [bulkhead({ maxConcurrent: 10, maxQueue: 1000, maxWait: '1m' })]),
       {
         name: 'p-limit',
         make: (work) => {
