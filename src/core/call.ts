@@ -7,11 +7,8 @@ import type { CallSettings, Priority } from './call-options.ts';
 /** The user's function. It may be synchronous, return a promise or any thenable, and throw. */
 export type Work<T> = (call: Call) => T | PromiseLike<T>;
 
-/** Work that a timeout or an abort left behind and that still runs. */
-interface Leftover {
-  readonly whenEnded: (() => void)[];
-  ended: boolean;
-}
+/** Work that a timeout or an abort left behind and that still runs: who wants to know when it ends. */
+type Leftover = (() => void)[];
 
 /**
  * One execution on its way through a pipeline, and what the work gets as its argument. Policies derive a new one for what they run apart
@@ -55,7 +52,7 @@ export class Call implements Cancellable {
   /** Calls derived from this one, linked through `#sibling`. */
   #child: Call | undefined = undefined;
   #sibling: Call | undefined = undefined;
-  #leftovers: Leftover[] | undefined = undefined;
+  #leftovers: Set<Leftover> | undefined = undefined;
 
   /** @internal */
   constructor(
@@ -194,11 +191,11 @@ export class Call implements Cancellable {
 
   /** Leaves running work behind. It still holds what `until: 'work'` gates gave it; its late outcome is reported and never counted. */
   abandon(work: Promise<unknown>): void {
-    const leftover: Leftover = { whenEnded: [], ended: false };
-    for (let call: Call | undefined = this; call !== undefined; call = call.parent) (call.#leftovers ??= []).push(leftover);
+    const leftover: Leftover = [];
+    for (let call: Call | undefined = this; call !== undefined; call = call.parent) (call.#leftovers ??= new Set()).add(leftover);
     const ended = (outcome: Outcome): void => {
-      leftover.ended = true;
-      for (const tell of leftover.whenEnded) tell();
+      for (let call: Call | undefined = this; call !== undefined; call = call.parent) call.#leftovers?.delete(leftover);
+      for (const tell of leftover) tell();
       for (let call: Call | undefined = this; call !== undefined; call = call.parent) call.onLate?.(outcome);
       const { scope } = this;
       if (scope.listening) scope.emit('pipeline.late', 'warn', this, { attempt: this.attempt, ok: !(outcome instanceof Failure) });
@@ -208,13 +205,12 @@ export class Call implements Cancellable {
 
   /** Runs `then` once no abandoned work of this call is left; answers false (and forgets `then`) if there is none. */
   whenQuiet(then: () => void): boolean {
-    const left = this.#leftovers?.filter((leftover) => !leftover.ended) ?? [];
-    let count = left.length;
-    if (count === 0) return false;
-    for (const leftover of left)
-      leftover.whenEnded.push(() => {
-        if (--count === 0) then();
-      });
+    let count = this.#leftovers?.size ?? 0;
+    if (this.#leftovers === undefined || count === 0) return false;
+    const ended = (): void => {
+      if (--count === 0) then();
+    };
+    for (const leftover of this.#leftovers) leftover.push(ended);
     return true;
   }
 }
