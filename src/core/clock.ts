@@ -101,3 +101,8 @@ export function isClock(value: unknown): value is Clock {
     typeof clock.clearTimeout === 'function'
   );
 }
+
+/** Milliseconds from one reading to another, to be shown: without the last digits that sums of fractions leave behind. */
+export function span(from: number, to: number): number {
+  return Math.round((to - from) * 1e6) / 1e6;
+}

@@ -1,4 +1,5 @@
 import { Alarm } from './alarm.ts';
+import { span } from './clock.ts';
 import { Call, type Work } from './call.ts';
 import { type CallSettings, noOptions } from './call-options.ts';
 import { DeadlineExceededError, ShutdownError, TimeoutError, made } from './errors.ts';
@@ -118,7 +119,7 @@ export class Life {
 /** The call ran out of time: it never started, or it was abandoned. */
 function expired(call: Call, since: number): Failure {
   const { scope, key, deadline } = call;
-  const after = deadline - since;
+  const after = span(since, deadline);
   const details = { pipeline: scope.pipeline, key };
   if (call.started)
     return new Failure(new TimeoutError(`${scope.pipeline}: the deadline passed after ${after} ms`, { ...details, after }), 'timeout');

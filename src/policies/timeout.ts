@@ -14,6 +14,7 @@
 
 import { Alarm } from '../core/alarm.ts';
 import type { Call } from '../core/call.ts';
+import { span } from '../core/clock.ts';
 import { TimeoutError, made } from '../core/errors.ts';
 import { type Duration, type Fields, duration, fn, readOptions, text } from '../core/options.ts';
 import { Failure, type Outcome } from '../core/outcome.ts';
@@ -171,7 +172,7 @@ class TimeoutGate implements Gate<Timed> {
   #expire({ inner, since, due }: Timed): void {
     if (inner.failure !== undefined) return;
     const { pipeline, policy, stack } = this.#scope;
-    const after = due - since;
+    const after = span(since, due);
     const message = `${pipeline}: ${policy} after ${after} ms`;
     inner.cut(new Failure(made(TimeoutError, message, { pipeline, policy, key: inner.key, after }, stack), 'timeout'));
     if (this.#scope.listening) this.#scope.emit('timeout.expired', 'warn', inner, { after, started: inner.started });

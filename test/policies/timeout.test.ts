@@ -36,6 +36,15 @@ describe('a timeout', () => {
     expect(slow.snapshot()['policies']).toMatchObject([{ pending: 0 }]);
   });
 
+  test('says the time it was given, whatever fractions the clock has (regression: after 15.000000000000227 ms)', async () => {
+    const clock = new VirtualClock({ start: 1234.5678 });
+    const slow = pipeline([timeout({ after: 15 })], { clock, name: 'shop' });
+    const [own, deadline] = [slow.execute(never), pipeline([], { clock }).execute(never, { deadline: 15 })].map(reasonOf);
+    await clock.advance(16);
+    expect(await own).toMatchObject({ after: 15, message: 'shop: timeout after 15 ms' });
+    expect(await deadline).toMatchObject({ after: 15, message: 'pipeline: the deadline passed after 15 ms' });
+  });
+
   test('lets work through that is in time, and leaves no timer', async () => {
     const clock = new VirtualClock();
     const quick = pipeline([timeout({ after: 10 })], { clock });
