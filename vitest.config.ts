@@ -18,6 +18,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     exclude: built ? ['test/architecture.test.ts', 'test/types/**', 'test/docs/**'] : [],
+    setupFiles: ['test/support/properties.ts'],
     testTimeout: 20_000,
     coverage: { include: ['src/**/*.ts'], reporter: ['text-summary', 'json-summary'] },
   },

@@ -27,12 +27,15 @@ export interface BackoffSettings {
   readonly spread: number;
 }
 
+/** Where a schedule without a cap ends, ms: growth stays a number that chance can be multiplied with. */
+const LONGEST = Number.MAX_SAFE_INTEGER;
+
 /** The delay before retry `n` (from 1) without jitter, capped. */
 export function plainDelay({ kind, delay, factor, maxDelay }: BackoffSettings, n: number): number {
   if (delay === 0) return 0;
-  if (kind === 'constant') return Math.min(delay, maxDelay);
+  if (kind === 'constant') return Math.min(delay, maxDelay, LONGEST);
   const grown = kind === 'linear' ? delay * n : delay * factor ** (n - 1);
-  return Math.min(grown, maxDelay);
+  return Math.min(grown, maxDelay, LONGEST);
 }
 
 /** The delays of one call, one after the other; some kinds of jitter go on from the delay before. */
@@ -50,7 +53,8 @@ export class Backoff {
   /** The next delay, ms; `u` is chance in [0, 1). */
   next(u: number): number {
     const n = ++this.#retries;
-    const { jitter, delay, maxDelay, spread } = this.#settings;
+    const { jitter, delay, spread } = this.#settings;
+    const maxDelay = Math.min(this.#settings.maxDelay, LONGEST);
     switch (jitter) {
       case 'none':
         return plainDelay(this.#settings, n);

@@ -23,6 +23,17 @@ const anySettings = fc.record({
 const chance = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
 describe('backoff', () => {
+  test.each(['full', 'equal', 'proportional', 'decorrelated', 'decorrelated-v2'] as const)(
+    'with %s jitter and no cap stays a number when chance is 0 (regression: 0 times Infinity)',
+    (jitter) => {
+      const backoff = new Backoff(settings({ jitter, maxDelay: Infinity }));
+      for (let n = 0; n < 3000; n++) {
+        const delay = backoff.next(n < 2000 ? 0.999 : 0);
+        if (!Number.isFinite(delay)) expect.fail(`retry ${n + 1}: ${delay}`);
+      }
+    },
+  );
+
   test('no delay leaves 0..cap, whatever the attempt: nothing overflows and nothing is NaN (R4)', () => {
     fc.assert(
       fc.property(
@@ -37,7 +48,7 @@ describe('backoff', () => {
           }
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 1000 },
     );
   });
 
