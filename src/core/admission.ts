@@ -1,6 +1,7 @@
 import type { Call } from './call.ts';
 import { Passage } from './passage.ts';
-import { Failure, type Outcome, thrown } from './outcome.ts';
+import { RejectedError, made } from './errors.ts';
+import { Failure, type Outcome, refuse, retryAfterOf, thrown } from './outcome.ts';
 import type { Place } from './place.ts';
 
 /**
@@ -33,7 +34,13 @@ export function admit(places: readonly Place[], call: Call, over: Over): Admissi
   const passage = new Passage(places, call);
   const answer = passage.advance();
   if (answer === undefined) return new Admitted(passage, over);
-  return answer instanceof Promise ? afterWait(passage, answer, over) : refused(passage, answer, over);
+  if (!(answer instanceof Promise)) return refused(passage, answer, over);
+  const waiting = afterWait(passage, answer, over);
+  if (call.waits) return waiting;
+  const { pipeline, stack } = call.scope;
+  const failure = refuse(made(RejectedError, `${pipeline}: the call would have to wait, and tryAcquire does not`, { pipeline }, stack));
+  call.cut(failure);
+  return { admitted: false, error: failure.error };
 }
 
 type Over = (outcome: Outcome, call: Call) => unknown;
@@ -47,8 +54,8 @@ function refused(passage: Passage, failure: Failure, over: Over): Refusal {
   passage.retreat(failure);
   over(failure, passage.call);
   const { error } = failure;
-  const { retryAfter } = (error ?? {}) as { readonly retryAfter?: unknown };
-  return typeof retryAfter === 'number' ? { admitted: false, error, retryAfter } : { admitted: false, error };
+  const retryAfter = retryAfterOf(error);
+  return retryAfter === undefined ? { admitted: false, error } : { admitted: false, error, retryAfter };
 }
 
 class Admitted implements Admission {
@@ -86,7 +93,9 @@ class Admitted implements Admission {
   #settle(outcome: Outcome): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#passage.retreat(outcome);
-    this.#over(outcome, this.#passage.call);
+    // What cut it short stands before what its holder says: an abort is nobody's failure.
+    const last = this.#passage.inner.failure ?? outcome;
+    this.#passage.retreat(last);
+    this.#over(last, this.#passage.call);
   }
 }

@@ -80,6 +80,16 @@ export function verdictOf(outcome: Outcome): Verdict {
   return outcome.kind === 'thrown' || outcome.kind === 'timeout' ? 'failure' : 'ignored';
 }
 
+/** The wait (ms) that an error asks for; errors of users may throw when they are looked at. */
+export function retryAfterOf(error: unknown): number | undefined {
+  try {
+    const { retryAfter } = (error ?? {}) as { readonly retryAfter?: unknown };
+    return typeof retryAfter === 'number' ? retryAfter : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The outcome as users see it. */
 export function settled<T>(outcome: Outcome<T>): Settled<T> {
   return outcome instanceof Failure ? { ok: false, error: outcome.error } : { ok: true, value: outcome };

@@ -52,7 +52,7 @@ export class Passage {
     const { inner } = this;
     let pass: unknown;
     try {
-      pass = await waiting;
+      pass = await this.cuttable(place, waiting);
     } catch (error) {
       pass = thrown(error);
     }
@@ -62,6 +62,27 @@ export class Passage {
     this.passes[this.depth++] = pass;
     if (place.narrows) this.inner = (pass as Narrowing).inner;
     return this.advance();
+  }
+
+  /** The same wait, ended by a cut if the gate does not see to that itself; a pass that comes after it is given back. */
+  cuttable(place: Place, waiting: Promise<unknown>): Promise<unknown> {
+    const { inner } = this;
+    if (inner.waiter !== undefined) return waiting;
+    return new Promise((resolve, reject) => {
+      const cut = (failure: Failure): void => {
+        resolve(failure);
+        const giveBack = (pass: unknown): void => {
+          if (!(pass instanceof Failure)) place.takeBack(pass, inner.scope.clock.now());
+        };
+        waiting.then(giveBack, () => undefined);
+      };
+      if (inner.failure !== undefined) {
+        cut(inner.failure);
+        return;
+      }
+      inner.waiter = cut;
+      waiting.then(resolve, reject);
+    });
   }
 
   /**

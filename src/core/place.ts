@@ -1,5 +1,5 @@
 import type { Call } from './call.ts';
-import { type Failure, type Outcome, thrown } from './outcome.ts';
+import { type Failure, type Outcome, retryAfterOf, thrown } from './outcome.ts';
 import type { Scope } from './scope.ts';
 import type { Gate, Reaction, Stage } from './stage.ts';
 
@@ -48,7 +48,7 @@ export class Place {
 
   /** Tells the gate how the call ended: that its work ran, at once or when what is left of it has ended, or that it did not. */
   tell(call: Call, pass: unknown, outcome: Outcome, now: number): void {
-    if (!call.started) this.#takeBack(pass, now);
+    if (!call.started) this.takeBack(pass, now);
     else if (!this.holds || !this.#later(call, pass, outcome)) this.#settleNow(pass, outcome, now);
   }
 
@@ -66,8 +66,7 @@ export class Place {
   refused(failure: Failure, call: Call): void {
     const { scope } = this;
     if (failure.kind !== 'refused' || !scope.listening) return;
-    const { retryAfter } = (failure.error ?? {}) as { readonly retryAfter?: number };
-    scope.emit('gate.refused', 'warn', call, { error: failure.error, retryAfter });
+    scope.emit('gate.refused', 'warn', call, { error: failure.error, retryAfter: retryAfterOf(failure.error) });
   }
 
   #later(call: Call, pass: unknown, outcome: Outcome): boolean {
@@ -82,7 +81,8 @@ export class Place {
     }
   }
 
-  #takeBack(pass: unknown, now: number): void {
+  /** Tells the gate that the work did not run. */
+  takeBack(pass: unknown, now: number): void {
     try {
       this.#cancel.call(this.#gate, pass, now);
     } catch (error) {

@@ -29,10 +29,16 @@ export function follow(call: Call, work: (call: Call) => unknown): Promise<Outco
   let promise: Promise<unknown>;
   try {
     const result = work(call);
-    if (result instanceof Promise || isThenable(result)) promise = Promise.resolve(result);
-    else return Promise.resolve(result);
+    if (result instanceof Promise && result.then === Promise.prototype.then) promise = Promise.resolve(result);
+    else if (isThenable(result)) promise = new Promise((resolve) => resolve(result));
+    else return Promise.resolve(call.failure ?? result);
   } catch (error) {
-    return Promise.resolve(thrown(error));
+    return Promise.resolve(call.failure ?? thrown(error));
+  }
+  if (call.failure !== undefined) {
+    // Cut while the work's own first stretch ran: nobody was there yet to be told.
+    call.abandon(promise);
+    return Promise.resolve(call.failure);
   }
   if (!call.cuttable) return promise;
   return new Promise((resolve, reject) => {

@@ -80,6 +80,8 @@ class Timed implements Expiring {
   before: Expiring | undefined = undefined;
   after: Expiring | undefined = undefined;
   listed = false;
+  /** True once this timeout has cut it. */
+  expired = false;
   /** Its own timer, if its time was computed for it alone. */
   alarm: Alarm | undefined = undefined;
 
@@ -142,8 +144,8 @@ class TimeoutGate implements Gate<Timed> {
     const computed = typeof this.#after === 'function';
     const after = computed ? this.#compute(call) : this.#after;
     const inner = call.derive(call.attempt, now + after);
-    if (this.#onLate !== undefined) inner.onLate = (outcome) => this.#late(outcome);
     const timed = new Timed(inner, now, now + after);
+    if (this.#onLate !== undefined) inner.onLate = (outcome) => (timed.expired ? this.#late(outcome) : undefined);
     this.#policy.pending++;
     if (computed) {
       timed.alarm = new Alarm(this.#scope.clock, () => this.#expire(timed));
@@ -169,8 +171,10 @@ class TimeoutGate implements Gate<Timed> {
     else if (this.#deadlines.remove(timed) && this.#deadlines.size === 0) this.#alarm.clear();
   }
 
-  #expire({ inner, since, due }: Timed): void {
+  #expire(timed: Timed): void {
+    const { inner, since, due } = timed;
     if (inner.failure !== undefined) return;
+    timed.expired = true;
     const { pipeline, policy, stack } = this.#scope;
     const after = span(since, due);
     const message = `${pipeline}: ${policy} after ${after} ms`;
