@@ -93,8 +93,10 @@ class Admitted implements Admission {
   #settle(outcome: Outcome): void {
     if (!this.#open) return;
     this.#open = false;
-    // What cut it short stands before what its holder says: an abort is nobody's failure.
-    const last = this.#passage.inner.failure ?? outcome;
+    // Work that ended because its caller gave up is nobody's failure, also if its holder passes the error on.
+    const { failure } = this.#passage.inner;
+    const gaveUp = failure?.kind === 'aborted' && outcome instanceof Failure && outcome.kind === 'thrown';
+    const last = gaveUp ? failure : outcome;
     this.#passage.retreat(last);
     this.#over(last, this.#passage.call);
   }

@@ -74,8 +74,8 @@ function queue(fault: 'deaf to aborts' | 'runs in the context of others' | 'keep
       if (!call.waits && fault !== 'deaf to aborts') return full();
       return new Promise<string | Failure>((resolve) => {
         waiting.push(resolve);
-        if (fault === 'deaf to aborts') return;
         call.waiter = (failure) => {
+          if (fault === 'deaf to aborts') return;
           if (fault !== 'keeps aborted ones') waiting.splice(waiting.indexOf(resolve), 1);
           resolve(failure);
         };
