@@ -19,7 +19,7 @@
 import { Backoff, type BackoffSettings, type Growth, type Jitter, longestBackoff } from '../algorithms/backoff.ts';
 import type { Call } from '../core/call.ts';
 import { type Duration, type Fields, count, duration, fn, group, numeric, oneOf, ratio, readOptions, text } from '../core/options.ts';
-import { Failure, type Outcome, type Settled, settled } from '../core/outcome.ts';
+import { Failure, type Outcome, type Settled, retryAfterOf, settled } from '../core/outcome.ts';
 import { type Handler, type PlainData, type ReactionPolicy, mountAlone } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Reaction } from '../core/stage.ts';
@@ -236,7 +236,7 @@ class RetryPolicy<Sees> implements Retry<Sees> {
     if (chosen === false) return false;
     const delay = chosen ?? planned ?? (backoff as (retry: number) => number)(context.attempt);
     if (!(delay >= 0)) throw new RangeError(`retry: expected a function that answers with ms, got ${String(delay)}`);
-    return chosen === undefined ? Math.max(delay, retryAfterOf(outcome)) : delay;
+    return chosen === undefined ? Math.max(delay, waitAskedBy(outcome)) : delay;
   }
 
   #giveUp(outcome: Outcome, call: Call, attempts: number, reason: GiveUpReason, scope: Scope): Outcome {
@@ -251,8 +251,6 @@ function errorOf(outcome: Outcome): unknown {
 }
 
 /** The wait that a refusal asks for, ms. */
-function retryAfterOf(outcome: Outcome): number {
-  if (!(outcome instanceof Failure) || outcome.kind !== 'refused') return 0;
-  const { retryAfter } = (outcome.error ?? {}) as { readonly retryAfter?: unknown };
-  return typeof retryAfter === 'number' ? retryAfter : 0;
+function waitAskedBy(outcome: Outcome): number {
+  return outcome instanceof Failure && outcome.kind === 'refused' ? (retryAfterOf(outcome.error) ?? 0) : 0;
 }
