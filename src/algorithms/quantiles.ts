@@ -32,6 +32,13 @@ export interface LatencySettings {
   readonly slices: number;
 }
 
+/** A quantile as read. */
+export interface LatencyEstimate {
+  readonly ms: number;
+  /** False if so much was cut short that `ms` is only the longest that was seen: the true one is longer. */
+  readonly known: boolean;
+}
+
 /** Durations of the last minute, and what share of them was how long. */
 export class LatencyQuantiles {
   readonly #width: number;
@@ -41,9 +48,8 @@ export class LatencyQuantiles {
   readonly #censored: Uint32Array;
   readonly #allFinished: Uint32Array = new Uint32Array(BUCKETS);
   readonly #allCensored: Uint32Array = new Uint32Array(BUCKETS);
-  /** Samples of each slice, of both kinds. */
-  readonly #sizes: Uint32Array;
-  #count = 0;
+  #finishedCount = 0;
+  #censoredCount = 0;
   #newest = -Infinity;
   #end = -Infinity;
   /** Place of the newest slice. */
@@ -54,32 +60,39 @@ export class LatencyQuantiles {
     this.#slices = slices;
     this.#finished = new Uint32Array(slices * BUCKETS);
     this.#censored = new Uint32Array(slices * BUCKETS);
-    this.#sizes = new Uint32Array(slices);
   }
 
   /** Counts a call that took `ms` and ended at `now`. */
   record(ms: number, now: number): void {
-    this.#add(this.#finished, this.#allFinished, ms, now);
+    if (this.#add(this.#finished, this.#allFinished, ms, now)) this.#finishedCount++;
   }
 
   /** Counts a call that was cut short after `ms`: it would have taken longer. */
   recordCensored(ms: number, now: number): void {
-    this.#add(this.#censored, this.#allCensored, ms, now);
+    if (this.#add(this.#censored, this.#allCensored, ms, now)) this.#censoredCount++;
   }
 
   /** Samples of both kinds. */
   count(now: number): number {
     this.#expire(now);
-    return this.#count;
+    return this.#finishedCount + this.#censoredCount;
   }
 
-  /**
-   * The duration (ms) that the share `q` of calls does not exceed; `undefined` without samples. Where so much was cut short that it is
-   * not known, the longest that was seen: the true one is longer.
-   */
-  quantile(q: number, now: number): number | undefined {
+  /** Samples that are not censored. */
+  finished(now: number): number {
     this.#expire(now);
-    let left = this.#count;
+    return this.#finishedCount;
+  }
+
+  /** The duration (ms) that the share `q` of calls does not exceed, or the longest that was seen if it is not known; `undefined` without samples. */
+  quantile(q: number, now: number): number | undefined {
+    return this.estimate(q, now)?.ms;
+  }
+
+  /** As {@link quantile}, and says whether it is known. */
+  estimate(q: number, now: number): LatencyEstimate | undefined {
+    this.#expire(now);
+    let left = this.#finishedCount + this.#censoredCount;
     if (left === 0) return undefined;
     const wanted = Math.max(q * left * (1 - ROUNDING), Number.MIN_VALUE);
     let weight = 1;
@@ -89,8 +102,9 @@ export class LatencyQuantiles {
       const censored = this.#allCensored[i] as number;
       sum += finished * weight;
       left -= finished;
-      // Nothing lasted longer than what is in this bucket.
-      if ((finished > 0 && sum >= wanted) || left === censored) return middle(i);
+      const known = finished > 0 && sum >= wanted;
+      // Nothing lasted longer than what was cut short in this bucket.
+      if (known || left === censored) return { ms: middle(i), known };
       weight *= left / (left - censored);
       left -= censored;
     }
@@ -102,18 +116,16 @@ export class LatencyQuantiles {
     this.#censored.fill(0);
     this.#allFinished.fill(0);
     this.#allCensored.fill(0);
-    this.#sizes.fill(0);
-    this.#count = 0;
+    this.#finishedCount = this.#censoredCount = 0;
   }
 
-  #add(slices: Uint32Array, all: Uint32Array, ms: number, now: number): void {
-    if (Number.isNaN(ms)) return;
+  #add(slices: Uint32Array, all: Uint32Array, ms: number, now: number): boolean {
+    if (Number.isNaN(ms)) return false;
     if (now >= this.#end) this.#expire(now);
     const bucket = bucketOf(ms);
     (slices[this.#slot * BUCKETS + bucket] as number)++;
     (all[bucket] as number)++;
-    (this.#sizes[this.#slot] as number)++;
-    this.#count++;
+    return true;
   }
 
   /** A clock that steps back loses nothing: what comes meanwhile is counted in the newest slice. */
@@ -130,18 +142,22 @@ export class LatencyQuantiles {
   /** Empties the oldest slice, which becomes the newest. */
   #turn(): void {
     this.#slot = (this.#slot + 1) % this.#slices;
-    if (this.#sizes[this.#slot] === 0) return;
-    this.#count -= this.#sizes[this.#slot] as number;
-    this.#sizes[this.#slot] = 0;
-    empty(this.#finished, this.#slot, this.#allFinished);
-    empty(this.#censored, this.#slot, this.#allCensored);
+    this.#finishedCount -= empty(this.#finished, this.#slot, this.#allFinished);
+    this.#censoredCount -= empty(this.#censored, this.#slot, this.#allCensored);
   }
 }
 
-function empty(slices: Uint32Array, slot: number, all: Uint32Array): void {
+/** Takes the samples of one slice off the sum; answers with how many there were. */
+function empty(slices: Uint32Array, slot: number, all: Uint32Array): number {
   const from = slot * BUCKETS;
-  for (let i = 0; i < BUCKETS; i++) (all[i] as number) -= slices[from + i] as number;
+  let taken = 0;
+  for (let i = 0; i < BUCKETS; i++) {
+    const count = slices[from + i] as number;
+    (all[i] as number) -= count;
+    taken += count;
+  }
   slices.fill(0, from, from + BUCKETS);
+  return taken;
 }
 
 function bucketOf(ms: number): number {
@@ -156,7 +172,7 @@ function middle(bucket: number): number {
   return ((bucket - PARTS * doubling + 0.5) * (1 << doubling)) / PARTS;
 }
 
-/** One quantile for many calls: worked out anew every `every` ms, and from the moment there are enough samples. */
+/** One quantile for many calls: worked out anew every `every` ms, and from the moment there are enough finished samples. */
 export class SteadyQuantile {
   readonly #latencies: LatencyQuantiles;
   readonly #q: number;
@@ -172,10 +188,10 @@ export class SteadyQuantile {
     this.#every = every;
   }
 
-  /** The quantile; `undefined` while there are fewer than `minSamples` samples. */
+  /** The quantile; `undefined` while fewer than `minSamples` calls have finished. */
   at(now: number): number | undefined {
     if (this.#value !== undefined && now < this.#next) return this.#value;
-    this.#value = this.#latencies.count(now) < this.#minSamples ? undefined : this.#latencies.quantile(this.#q, now);
+    this.#value = this.#latencies.finished(now) < this.#minSamples ? undefined : this.#latencies.quantile(this.#q, now);
     this.#next = now + this.#every;
     return this.#value;
   }

@@ -126,8 +126,8 @@ describe('censored samples', () => {
     const latencies = new LatencyQuantiles();
     for (let i = 0; i < 90; i++) latencies.record(10, 0);
     for (let i = 0; i < 10; i++) latencies.recordCensored(500, 0);
-    expect(latencies.quantile(0.9, 0)).toBe(rounded(10));
-    expect(latencies.quantile(0.95, 0)).toBe(rounded(500));
+    expect(latencies.estimate(0.9, 0)).toEqual({ ms: rounded(10), known: true });
+    expect(latencies.estimate(0.95, 0)).toEqual({ ms: rounded(500), known: false });
   });
 
   test('what hedging cuts short is made up for: the p95 is that of the service, not that of the winners', () => {
@@ -159,7 +159,14 @@ describe('censored samples', () => {
     latencies.recordCensored(20, 0);
     latencies.recordCensored(80, 0);
     expect(latencies.quantile(0.5, 0)).toBe(rounded(80));
-    expect(latencies.count(0)).toBe(2);
+    expect([latencies.count(0), latencies.finished(0)]).toEqual([2, 0]);
+  });
+
+  test('calls that failed at once, as censored ones, do not make the answers look quick', () => {
+    const latencies = new LatencyQuantiles();
+    for (let i = 0; i < 1000; i++) latencies.recordCensored(1, 0);
+    for (let i = 0; i < 10; i++) latencies.record(100, 0);
+    expect(latencies.estimate(0.5, 0)).toEqual({ ms: rounded(100), known: true });
   });
 });
 
@@ -201,6 +208,7 @@ describe('the window', () => {
           kept.push({ at: now, ms: rounded(ms), cut });
           const live = kept.filter(({ at }) => Math.floor(at / 250) > Math.floor(now / 250) - 4);
           expect(latencies.count(now)).toBe(live.length);
+          expect(latencies.finished(now)).toBe(live.filter(({ cut: early }) => !early).length);
           expect(latencies.quantile(0.9, now)).toBe(productLimit(live, 0.9));
         }
         latencies.clear();
@@ -216,6 +224,7 @@ describe('a steady quantile', () => {
     const steady = new SteadyQuantile(latencies, 0.5, 3, 3000);
     latencies.record(10, 0);
     latencies.record(10, 0);
+    latencies.recordCensored(5, 0);
     expect(steady.at(0)).toBeUndefined();
     latencies.record(10, 0);
     expect(steady.at(1)).toBe(rounded(10));
