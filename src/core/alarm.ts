@@ -12,14 +12,17 @@ const ROUNDING = 1e-3;
  */
 export class Alarm {
   readonly #clock: Clock;
-  readonly #ring: (now: number) => void;
+  readonly #ring: (now: number, stalled: boolean) => void;
   #due = Infinity;
   #armedFor = Infinity;
   #handle: TimerHandle = undefined;
   #armingLater = false;
 
-  /** `ring(now)` is called when the time set has come; `now` is never before it. */
-  constructor(clock: Clock, ring: (now: number) => void) {
+  /**
+   * `ring(now, stalled)` is called when the time set has come; `now` is never before it, and `stalled` says that the timer was held up by a
+   * blocked event loop.
+   */
+  constructor(clock: Clock, ring: (now: number, stalled: boolean) => void) {
     this.#clock = clock;
     this.#ring = ring;
   }
@@ -63,19 +66,20 @@ export class Alarm {
     this.#handle = undefined;
     // A timer never fires early: a clock that says so is a clock that the fake timers at hand do not move.
     const now = Math.max(this.#clock.now(), this.#armedFor);
+    const stalled = now - this.#due > STALL_TOLERANCE;
     if (now < this.#due) {
       this.#arm(now);
-    } else if (now - this.#due > STALL_TOLERANCE && mayArmLater(this.#clock)) {
-      afterPoll(() => this.#sound());
+    } else if (stalled && mayArmLater(this.#clock)) {
+      afterPoll(() => this.#sound(true));
     } else {
-      this.#sound(now);
+      this.#sound(stalled, now);
     }
   };
 
-  #sound(now: number = this.#clock.now()): void {
+  #sound(stalled: boolean, now: number = this.#clock.now()): void {
     const due = this.#due;
     if (due === Infinity) return;
     this.#due = Infinity;
-    this.#ring(Math.max(now, due));
+    this.#ring(Math.max(now, due), stalled);
   }
 }

@@ -137,16 +137,34 @@ export class ShutdownError extends RejectedError {
   override readonly code = 'ERR_SHUTDOWN';
 }
 
-/** The work started, ran out of time and was abandoned. */
+/** Details of a timeout. */
+export interface TimeoutDetails extends ErrorDetails {
+  readonly after: number;
+  readonly started?: boolean | undefined;
+  readonly loopStalled?: boolean | undefined;
+}
+
+/** The work ran out of time and was abandoned; it had started, unless `started` says no. */
 export class TimeoutError extends ResilienceError {
   override readonly code = 'ERR_TIMEOUT';
   /** The limit that was exceeded, ms. */
   readonly after: number;
+  /** False if the time ran out before the work began, for instance in a queue: it never ran. */
+  readonly started: boolean;
+  /** True if the event loop of this process was blocked when the time ran out: the work may not have been slow at all. */
+  readonly loopStalled: boolean;
 
-  constructor(message: string, details: ErrorDetails & { readonly after: number }) {
+  constructor(message: string, details: TimeoutDetails) {
     super(message, details);
     this.after = details.after;
+    this.started = details.started ?? true;
+    this.loopStalled = details.loopStalled ?? false;
   }
+}
+
+/** Another attempt of the same call answered first. Only the work of the attempts that lost gets to see it, as the reason of its signal. */
+export class HedgeLostError extends ResilienceError {
+  override readonly code = 'ERR_HEDGE_LOST';
 }
 
 /** A store that holds shared state failed. */
@@ -173,6 +191,7 @@ const family = {
   DegradedError,
   ShutdownError,
   TimeoutError,
+  HedgeLostError,
   StoreError,
 };
 

@@ -66,6 +66,20 @@ describe('an alarm', () => {
     expect(rings).toEqual([10, 20, 30]);
   });
 
+  test('says whether a blocked event loop held it up: by more than 20 ms', async () => {
+    const clock = new VirtualClock();
+    const rings: [number, boolean][] = [];
+    const alarm = new Alarm(clock, (now, stalled) => rings.push([now, stalled]));
+    alarm.set(100, 0);
+    await clock.stall(120);
+    alarm.set(200, 120);
+    await clock.stall(101);
+    expect(rings).toEqual([
+      [120, false],
+      [221, true],
+    ]);
+  });
+
   test('trusts the timer over a clock that fake timers do not move', () => {
     let fire: (() => void) | undefined;
     const frozen: Clock = { now: () => 5, setTimeout: (run) => ((fire = run), 1), clearTimeout: () => undefined };

@@ -29,7 +29,8 @@ describe('the error family', () => {
 
   test('a timeout is no refusal: its work started', () => {
     const error = new TimeoutError('late', { after: 20 });
-    expect(error).toMatchObject({ code: 'ERR_TIMEOUT', after: 20, name: 'TimeoutError' });
+    expect(error).toMatchObject({ code: 'ERR_TIMEOUT', after: 20, name: 'TimeoutError', started: true, loopStalled: false });
+    expect(new TimeoutError('late', { after: 20, started: false, loopStalled: true })).toMatchObject({ started: false, loopStalled: true });
     expect(error).not.toBeInstanceOf(RejectedError);
   });
 
