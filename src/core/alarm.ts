@@ -17,14 +17,16 @@ export class Alarm {
   #armedFor = Infinity;
   #handle: TimerHandle = undefined;
   #armingLater = false;
+  readonly #letsGo: boolean;
 
   /**
    * `ring(now, stalled)` is called when the time set has come; `now` is never before it, and `stalled` says that the timer was held up by a
-   * blocked event loop.
+   * blocked event loop. With `letsGo` the process may end before: nobody waits for it.
    */
-  constructor(clock: Clock, ring: (now: number, stalled: boolean) => void) {
+  constructor(clock: Clock, ring: (now: number, stalled: boolean) => void, letsGo = false) {
     this.#clock = clock;
     this.#ring = ring;
+    this.#letsGo = letsGo;
   }
 
   /** Rings at `due` or earlier; `now` is the present. */
@@ -55,6 +57,7 @@ export class Alarm {
     const wait = Math.min(Math.max(this.#due - now, 0), LONGEST_TIMER);
     this.#armedFor = now + wait;
     this.#handle = this.#clock.setTimeout(this.#fired, Math.ceil(wait - ROUNDING));
+    if (this.#letsGo) letGo(this.#handle);
   }
 
   #disarm(): void {
@@ -82,4 +85,10 @@ export class Alarm {
     this.#due = Infinity;
     this.#ring(Math.max(now, due), stalled);
   }
+}
+
+/** Lets the process end though this timer is set, if the clock's handles can do that. */
+function letGo(handle: TimerHandle): void {
+  const timer = Object(handle) as { unref?: () => unknown };
+  if (typeof timer.unref === 'function') timer.unref();
 }

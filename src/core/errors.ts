@@ -87,9 +87,29 @@ export class RejectedError extends ResilienceError {
   }
 }
 
-/** The circuit is open (or half-open with all its probes out); `cause` is the failure that opened it. */
+/** Details of a refusal by a circuit. */
+export interface CircuitOpenDetails extends RefusalDetails {
+  readonly state?: 'open' | 'half-open' | 'closed' | undefined;
+  readonly reason?: 'open' | 'half-open' | 'waited' | 'ramp' | undefined;
+  readonly openedAt?: number | undefined;
+}
+
+/** The circuit is open, half-open with all its probes out, or has closed and lets only some calls in; `cause` is the last failure it counted. */
 export class CircuitOpenError extends RejectedError {
   override readonly code = 'ERR_CIRCUIT_OPEN';
+  /** Where the circuit stands. */
+  readonly state: 'open' | 'half-open' | 'closed';
+  /** What the call met: an open circuit, all probes taken, the end of its wait for a place (`waited`), or the ramp after closing. */
+  readonly reason: 'open' | 'half-open' | 'waited' | 'ramp';
+  /** When the circuit last opened, epoch ms. */
+  readonly openedAt: number | undefined;
+
+  constructor(message: string, details: CircuitOpenDetails = {}) {
+    super(message, details);
+    this.state = details.state ?? 'open';
+    this.reason = details.reason ?? 'open';
+    this.openedAt = details.openedAt;
+  }
 }
 
 /** The circuit was isolated by hand. */

@@ -105,4 +105,15 @@ describe('an alarm', () => {
     });
     expect(seen).toEqual(['answer', 'alarm']);
   });
+
+  test('that lets go does not keep the process alive, on clocks whose handles can say so', () => {
+    const unreffed: number[] = [];
+    const handles = [{ unref: () => unreffed.push(1) }, 5, undefined];
+    for (const handle of handles) {
+      const clock: Clock = { now: () => 0, setTimeout: () => handle, clearTimeout: () => undefined };
+      new Alarm(clock, () => undefined, true).set(10, 0);
+      new Alarm(clock, () => undefined).set(10, 0);
+    }
+    expect(unreffed).toEqual([1]);
+  });
 });
