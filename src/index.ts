@@ -1,10 +1,14 @@
 /** The face of the package: policies, pipelines, and what is needed to write your own. */
 
-export { pipeline, type Pipeline, type PipelineOptions } from './core/pipeline.ts';
+export { pipeline, type Pipeline } from './core/pipeline.ts';
+export type { PipelineOptions } from './core/pipeline-options.ts';
 export { definePolicy, fromMiddleware, type DriverDefinition, type GateDefinition, type Middleware } from './core/define.ts';
 export type { CallOptions, Priority } from './core/call-options.ts';
 export type { Call, Work } from './core/call.ts';
+export type { Classification, Classifier } from './core/classification.ts';
 export type { Clock, Random, TimerHandle } from './core/clock.ts';
+export { currentCall, currentDeadline } from './core/context.ts';
+export type { Mode, ModeName, PolicyOptions } from './core/mode.ts';
 export type { Duration } from './core/options.ts';
 export type { Admission, Refusal } from './core/admission.ts';
 export type { Advice } from './core/lint.ts';

@@ -46,9 +46,10 @@ const timedModules = new Set(['timers', 'timers/promises', 'perf_hooks', 'node:t
 /** Types of the kernel that cannot be told without each other; nothing of it is there at run time. */
 const kernelTypes: readonly (readonly string[])[] = [
   // A call knows its scope, a scope stamps events with a call.
-  ['core/call.ts', 'core/scope.ts'],
+  // (and judges outcomes of calls).
+  ['core/call.ts', 'core/classification.ts', 'core/scope.ts'],
   // A policy is mounted in a frame of stages, which policies make.
-  ['core/frame.ts', 'core/passage.ts', 'core/place.ts', 'core/policy.ts', 'core/stage.ts'],
+  ['core/frame.ts', 'core/passage.ts', 'core/place.ts', 'core/policy.ts', 'core/shadowing.ts', 'core/stage.ts'],
 ];
 
 interface Import {

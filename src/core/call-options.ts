@@ -7,7 +7,10 @@ export type Priority = 'critical-plus' | 'critical' | 'sheddable-plus' | 'shedda
 export interface CallOptions {
   /** Ends the call at once when it aborts, with its very reason. */
   readonly signal?: AbortSignal | undefined;
-  /** Time the call may take in all, from now. */
+  /**
+   * Time the call may take in all, from now. A call made in the work of another has no more than is left to that one, unless this is `Infinity`.
+   * @defaultValue what is left to the call in whose work it is made
+   */
   readonly deadline?: Duration | undefined;
   /** What the call is about (tenant, host, user), for policies that keep state per key. */
   readonly key?: string | undefined;
@@ -17,6 +20,8 @@ export interface CallOptions {
   readonly operation?: string | undefined;
   /** Whether running the work twice does no harm. */
   readonly idempotent?: boolean | undefined;
+  /** A key of your own under which the service knows repeated attempts for one. @defaultValue a random one, made if somebody asks */
+  readonly idempotencyKey?: string | undefined;
   /** Whatever should be carried along. */
   readonly tags?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -24,12 +29,13 @@ export interface CallOptions {
 /** The same, as read. */
 export interface CallSettings {
   readonly signal: AbortSignal | undefined;
-  /** ms from now */
-  readonly deadline: number;
+  /** ms from now; `undefined` if the caller did not say. */
+  readonly deadline: number | undefined;
   readonly key: string | undefined;
   readonly priority: Priority;
   readonly operation: string | undefined;
   readonly idempotent: boolean | undefined;
+  readonly idempotencyKey: string | undefined;
   readonly tags: Readonly<Record<string, unknown>>;
 }
 
@@ -39,11 +45,12 @@ const noTags: CallSettings['tags'] = Object.freeze({});
 
 const fields: Fields<CallSettings> = {
   signal: field<AbortSignal>('an AbortSignal', (value) => (isSignal(value) ? value : undefined)).optional(),
-  deadline: duration({ infinite: true }).or(Infinity),
+  deadline: duration({ infinite: true }).optional(),
   key: field('a string', (value) => (typeof value === 'string' ? value : undefined)).optional(),
   priority: field([...priorities].join(', '), (value) => (priorities.has(value) ? (value as Priority) : undefined)).or('critical'),
   operation: text().optional(),
   idempotent: flag().optional(),
+  idempotencyKey: text().optional(),
   tags: field('an object', (value) => (typeof value === 'object' && value !== null ? (value as CallSettings['tags']) : undefined)).or(
     Object.freeze({}),
   ),
@@ -65,7 +72,7 @@ export function withKey(settings: CallSettings, key: string | undefined): CallSe
 function inOrder(given: unknown): given is PlainOptions {
   if (typeof given !== 'object' || given === null) return false;
   for (const name in given) if (!Object.hasOwn(fields, name) || !Object.hasOwn(given, name)) return false;
-  const { signal, deadline, key, priority, operation, idempotent, tags } = given as Readonly<Record<string, unknown>>;
+  const { signal, deadline, key, priority, operation, idempotent, idempotencyKey, tags } = given as Readonly<Record<string, unknown>>;
   return (
     (signal === undefined || isSignal(signal)) &&
     (deadline === undefined || (typeof deadline === 'number' && deadline >= 0)) &&
@@ -73,6 +80,7 @@ function inOrder(given: unknown): given is PlainOptions {
     (priority === undefined || priorities.has(priority)) &&
     (operation === undefined || (typeof operation === 'string' && operation !== '')) &&
     (idempotent === undefined || typeof idempotent === 'boolean') &&
+    (idempotencyKey === undefined || (typeof idempotencyKey === 'string' && idempotencyKey !== '')) &&
     (tags === undefined || (typeof tags === 'object' && tags !== null))
   );
 }
@@ -82,14 +90,15 @@ type PlainOptions = CallOptions & { readonly deadline?: number | undefined };
 
 function taken({
   signal,
-  deadline = Infinity,
+  deadline,
   key,
   priority = 'critical',
   operation,
   idempotent,
+  idempotencyKey,
   tags = noTags,
 }: PlainOptions): CallSettings {
-  return { signal, deadline, key, priority, operation, idempotent, tags };
+  return { signal, deadline, key, priority, operation, idempotent, idempotencyKey, tags };
 }
 
 function isSignal(value: unknown): value is AbortSignal {

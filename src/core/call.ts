@@ -1,14 +1,22 @@
 import type { Alarm } from './alarm.ts';
+import { type Carried, idempotencyKeyOf, nothing } from './carried.ts';
+import { asGentle, isGentle } from './gentle.ts';
 import { subscribe, unsubscribe, type Cancellable } from './signals.ts';
-import { Failure, type Outcome, thrown } from './outcome.ts';
+import { type Leftover, Leftovers } from './leftovers.ts';
+import { Failure, type Outcome, isFailure, thrown } from './outcome.ts';
 import type { Scope } from './scope.ts';
 import type { CallSettings, Priority } from './call-options.ts';
 
 /** The user's function. It may be synchronous, return a promise or any thenable, and throw. */
 export type Work<T> = (call: Call) => T | PromiseLike<T>;
 
-/** Work that a timeout or an abort left behind and that still runs: who wants to know when it ends. */
-type Leftover = (() => void)[];
+/** Whose signal it is: a call that is given the signal of another was made in its work. */
+const callBySignal = new WeakMap<AbortSignal, Call>();
+
+/** The call whose own signal this is. */
+export function callOf(signal: AbortSignal): Call | undefined {
+  return callBySignal.get(signal);
+}
 
 /**
  * One execution on its way through a pipeline, and what the work gets as its argument. Policies derive a new one for what they run apart
@@ -37,22 +45,26 @@ export class Call implements Cancellable {
   failure: Failure | undefined = undefined;
   /** Called when the call is cut short while somebody waits on its behalf; at most one at a time. */
   waiter: ((failure: Failure) => void) | undefined = undefined;
-  /** Told about an outcome that arrived after the call was cut short. */
+  /** Takes an outcome that arrived after the call was cut short; of the calls that have one, the innermost. */
   onLate: ((outcome: Outcome) => void) | undefined = undefined;
-  /** The call in whose work this one runs, if both are tracked (see `currentCall`). */
+  /** The outermost retry that this call is made under, also if that is the retry of a call in whose work this one is made. */
+  retrier: object | undefined = undefined;
+  /** The call in whose work this one was made, if that is known (see `currentCall`). */
   madeIn: Call | undefined = undefined;
-  /** Rings at the deadline, if the caller set one. */
+  /** True once its pipeline has answered. */
+  over = false;
+  /** Rings at the deadline, if there is one. */
   alarm: Alarm | undefined = undefined;
   /** Neighbours among the calls its pipeline has under way. */
   before: Call | undefined = undefined;
   after: Call | undefined = undefined;
-
   readonly #options: CallSettings;
+  #carried: Carried = nothing;
   #controller: AbortController | undefined = undefined;
   /** Calls derived from this one, linked through `#sibling`. */
   #child: Call | undefined = undefined;
   #sibling: Call | undefined = undefined;
-  #leftovers: Set<Leftover> | undefined = undefined;
+  #leftovers: Leftovers | undefined = undefined;
 
   /** @internal */
   constructor(
@@ -95,6 +107,37 @@ export class Call implements Cancellable {
     return this.#options.idempotent;
   }
 
+  /** One and the same for all attempts and hedges of a call, made when first asked for; the caller's own if there is one. */
+  get idempotencyKey(): string {
+    const { root } = this;
+    return idempotencyKeyOf(root, root.#options.idempotencyKey, root.scope.random);
+  }
+
+  /** Which of the runs side by side this is: 0 is the first, the others are hedges. */
+  get hedge(): number {
+    return this.#carried.hedge;
+  }
+
+  set hedge(hedge: number) {
+    this.#carried = { ...this.#carried, hedge };
+  }
+
+  /** Headers that policies want sent along: what attempt this is, an idempotency key. Whoever sends the request merges them into its own. */
+  get headers(): Readonly<Record<string, string>> {
+    return this.#carried.headers;
+  }
+
+  set headers(headers: Readonly<Record<string, string>>) {
+    this.#carried = { ...this.#carried, headers: Object.freeze({ ...headers }) };
+  }
+
+  /** The call as its caller made it. */
+  get root(): Call {
+    let call: Call = this;
+    while (call.parent !== undefined) call = call.parent;
+    return call;
+  }
+
   /** Whatever the caller wants to carry along. */
   get tags(): Readonly<Record<string, unknown>> {
     return this.#options.tags;
@@ -104,6 +147,7 @@ export class Call implements Cancellable {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
+      callBySignal.set(this.#controller.signal, this);
       if (this.failure !== undefined) this.#controller.abort(this.failure.error);
     }
     return this.#controller.signal;
@@ -115,9 +159,12 @@ export class Call implements Cancellable {
   }
 
   /** A call of its own for one more attempt, or for what runs under a tighter deadline. */
-  derive(attempt: number = this.attempt, deadline: number = this.deadline): Call {
-    const child = new Call(this.scope, this.work, this.#options, this.waits, this.at, Math.min(deadline, this.deadline), attempt, this);
+  derive(attempt: number = this.attempt, deadline: number = this.deadline, work: Work<unknown> = this.work): Call {
+    const child = new Call(this.scope, work, this.#options, this.waits, this.at, Math.min(deadline, this.deadline), attempt, this);
     child.failure = this.failure;
+    child.retrier = this.retrier;
+    child.onLate = this.onLate;
+    child.#carried = this.#carried;
     child.#sibling = this.#child;
     this.#child = child;
     return child;
@@ -146,9 +193,14 @@ export class Call implements Cancellable {
     this.cut(new Failure(reason, 'aborted'));
   }
 
+  /** As `cut`, but work that runs may go on and answer: its signal aborts, waits end, and nothing new begins. A `cut` may follow. */
+  windDown(failure: Failure): void {
+    this.cut(asGentle(failure));
+  }
+
   /** Cuts the call and all that derive from it short; the first cut stands. */
   cut(failure: Failure): void {
-    if (this.failure !== undefined) return;
+    if (this.failure !== undefined && (!isGentle(this.failure) || isGentle(failure))) return;
     this.failure = failure;
     const waiter = this.waiter;
     this.waiter = undefined;
@@ -159,11 +211,7 @@ export class Call implements Cancellable {
 
   /** Marks the work as begun, here and in the calls this one derives from. */
   markStarted(): void {
-    let call: Call | undefined = this;
-    while (call !== undefined && !call.started) {
-      call.started = true;
-      call = call.parent;
-    }
+    for (let call: Call | undefined = this; call !== undefined && !call.started; call = call.parent) call.started = true;
   }
 
   /** Marks the answer as a lesser one, here and in the calls this one derives from. */
@@ -192,25 +240,18 @@ export class Call implements Cancellable {
   /** Leaves running work behind. It still holds what `until: 'work'` gates gave it; its late outcome is reported and never counted. */
   abandon(work: Promise<unknown>): void {
     const leftover: Leftover = [];
-    for (let call: Call | undefined = this; call !== undefined; call = call.parent) (call.#leftovers ??= new Set()).add(leftover);
+    for (let call: Call | undefined = this; call !== undefined; call = call.parent) (call.#leftovers ??= new Leftovers()).add(leftover);
     const ended = (outcome: Outcome): void => {
       for (let call: Call | undefined = this; call !== undefined; call = call.parent) call.#leftovers?.delete(leftover);
       for (const tell of leftover) tell();
-      for (let call: Call | undefined = this; call !== undefined; call = call.parent) call.onLate?.(outcome);
-      const { scope } = this;
-      if (scope.listening) scope.emit('pipeline.late', 'warn', this, { attempt: this.attempt, ok: !(outcome instanceof Failure) });
+      this.onLate?.(outcome);
+      if (this.scope.listening) this.scope.emit('pipeline.late', 'warn', this, { attempt: this.attempt, ok: !isFailure(outcome) });
     };
     work.then(ended, (error: unknown) => ended(thrown(error)));
   }
 
   /** Runs `then` once no abandoned work of this call is left; answers false (and forgets `then`) if there is none. */
   whenQuiet(then: () => void): boolean {
-    let count = this.#leftovers?.size ?? 0;
-    if (this.#leftovers === undefined || count === 0) return false;
-    const ended = (): void => {
-      if (--count === 0) then();
-    };
-    for (const leftover of this.#leftovers) leftover.push(ended);
-    return true;
+    return this.#leftovers?.whenQuiet(then) ?? false;
   }
 }

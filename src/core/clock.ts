@@ -91,6 +91,20 @@ export function afterPoll(run: () => void): void {
   globalThis.setImmediate(run);
 }
 
+/** An identifier that nothing else has: a random UUID, from the pipeline's own source of chance if it has one. */
+export function uniqueId(random: Random): string {
+  if (random === systemRandom) return globalThis.crypto.randomUUID();
+  const digits = Array.from({ length: 32 }, () => Math.floor(random() * 16).toString(16));
+  digits[12] = '4';
+  digits[16] = '89ab'[Math.floor(random() * 4)] as string;
+  return [0, 8, 12, 16, 20].map((from, i, all) => digits.slice(from, all[i + 1]).join('')).join('-');
+}
+
+/** Epoch milliseconds, as this clock tells them. */
+export function wallTime(clock: Clock): number {
+  return clock.wall === undefined ? globalThis.Date.now() : clock.wall();
+}
+
 /** Whether a value has what a clock must have. */
 export function isClock(value: unknown): value is Clock {
   const clock = value as Partial<Clock> | null;

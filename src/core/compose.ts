@@ -2,7 +2,7 @@ import { OptionsError } from './errors.ts';
 import { show } from './options.ts';
 import { Frame } from './frame.ts';
 import { type Place, placesFor } from './place.ts';
-import { type AnyPolicy, type GatePolicy, type Handler, type PlainData, stageOf } from './policy.ts';
+import { type AnyPolicy, type GatePolicy, type Handler, type PlainData, mountDriver, stageOf } from './policy.ts';
 import { run, runTracked } from './run.ts';
 import type { Scope } from './scope.ts';
 import type { Stage } from './stage.ts';
@@ -52,7 +52,11 @@ export function nameLayers(pipeline: string, policies: readonly AnyPolicy[]): re
 /** What a pipeline is built of. */
 function checkPolicies(name: string, policies: unknown): void {
   const expected = 'an array of policies, outermost first';
-  if (!Array.isArray(policies)) throw new OptionsError([{ path: `${name}.policies`, expected, got: show(policies) }]);
+  if (!Array.isArray(policies)) {
+    const { kind } = (policies ?? {}) as { kind?: unknown };
+    const got = typeof kind === 'string' ? `a ${kind} by itself: write pipeline([…])` : show(policies);
+    throw new OptionsError([{ path: `${name}.policies`, expected, got }]);
+  }
   policies.forEach((policy: unknown, i) => {
     const { kind, mount } = (policy ?? {}) as { kind?: unknown; mount?: unknown };
     if (typeof kind !== 'string' || typeof mount !== 'function')
@@ -61,9 +65,9 @@ function checkPolicies(name: string, policies: unknown): void {
 }
 
 /** Builds a pipeline around the work: runs of gates and reactions in one frame each, drivers around what is inside them. */
-export function compose(layers: readonly Layer[], scope: Scope): Frame {
+export function compose(layers: readonly Layer[], scope: Scope, tracked: boolean): Frame {
   const placed = place(layers, scope);
-  return wrap(placed, placed.some(({ policy }) => policy.tracks === true) ? runTracked : run);
+  return wrap(placed, tracked || placed.some(({ policy }) => policy.tracks === true) ? runTracked : run);
 }
 
 /** Builds a nested pipeline around what lies inside it. */
@@ -85,12 +89,13 @@ export function gatesOf(layers: readonly Layer[], scope: Scope): readonly Place[
 function wrap(placed: readonly Placed[], innermost: Handler): Frame {
   let stages: Stage[] = [];
   let next = innermost;
-  for (const { policy, scope } of placed.toReversed()) {
+  for (const [i, { policy, scope }] of [...placed.entries()].reverse()) {
     const stage = stageOf(policy, scope);
     if (stage !== undefined) {
       stages.unshift(stage);
     } else {
-      next = policy.mount(new Frame(stages, next).handle, scope);
+      const inside = placed.slice(i + 1).map((layer) => layer.policy);
+      next = mountDriver(policy, new Frame(stages, next).handle, scope, inside);
       stages = [];
     }
   }

@@ -2,27 +2,72 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Call } from './call.ts';
 
 /**
- * Which call's work this code runs in. On Node 20 and 22 the first use turns on promise hooks, which slow every promise in the process by a
- * multiple; so only pipelines with a policy that asks for it are tracked, and policies ask only where nothing else would do.
+ * Which call's work this code runs in. While the work's first stretch runs, before it waits for anything, a variable tells. After that it takes async
+ * context, whose first use turns on promise hooks on Node 20 and 22, which slow every promise in the process by a multiple; so only pipelines that ask for it are
+ * tracked (decision 9).
  */
+let present: Call | undefined = undefined;
 const running = new AsyncLocalStorage<Call>();
+/** Whether any work was ever run tracked: asking the storage is what costs. */
+let tracking = false;
 
-/** The call whose work this code runs in, if its pipeline keeps track (one of its policies asks for it). */
+/**
+ * The call whose work this code runs in. Known in the first stretch of any work, up to where it first waits; after that if the pipeline is tracked:
+ * `pipeline(policies, { track: true })`.
+ *
+ * @example
+ * ```ts
+ * import { currentCall, pipeline } from 'breakwater';
+ *
+ * const priceOf = (): string => `asked in attempt ${currentCall()?.attempt}`;
+ * console.log(await pipeline([]).execute(() => priceOf())); // => 'asked in attempt 1'
+ * console.log(currentCall()); // => undefined
+ * ```
+ */
 export function currentCall(): Call | undefined {
-  return running.getStore();
+  return present ?? (tracking ? running.getStore() : undefined);
+}
+
+/**
+ * When the call whose work this code runs in must be over: ms on its pipeline's clock, as `call.deadline`; `Infinity` if never, or if there is no such call. Calls made
+ * in its work inherit it.
+ *
+ * @example
+ * ```ts
+ * import { currentDeadline, pipeline, timeout } from 'breakwater';
+ *
+ * const quick = pipeline([timeout({ after: '1s' })]);
+ * console.log(await quick.execute(() => Number.isFinite(currentDeadline()))); // => true
+ * console.log(currentDeadline()); // => Infinity
+ * ```
+ */
+export function currentDeadline(): number {
+  return currentCall()?.deadline ?? Infinity;
+}
+
+/** The first stretch of this call's work begins; answers with what {@link endStretch} takes. */
+export function beginStretch(call: Call): Call | undefined {
+  const before = present;
+  present = call;
+  return before;
+}
+
+/** It has ended. */
+export function endStretch(before: Call | undefined): void {
+  present = before;
 }
 
 /** Runs the work of a call so that {@link currentCall} finds it, also after awaits. */
 export function runAs<T>(call: Call, work: (call: Call) => T): T {
-  call.madeIn = running.getStore();
+  tracking = true;
   return running.run(call, work, call);
 }
 
-/** The calls whose work this code runs in: the current one and those it derives from, then the one it was made in, and so on outward. */
-export function currentCalls(): ReadonlySet<Call> {
-  const calls = new Set<Call>();
-  for (let run = currentCall(); run !== undefined && !calls.has(run); run = run.madeIn) {
-    for (let call: Call | undefined = run; call !== undefined; call = call.parent) calls.add(call);
+/** The calls whose work a call was made in, however far out: the innermost with those it derives from, then the one that was made in, and so on. */
+export function makersOf(call: Call): ReadonlySet<Call> {
+  const makers = new Set<Call>();
+  for (let maker = call.root.madeIn; maker !== undefined && !makers.has(maker); maker = maker.root.madeIn) {
+    for (let one: Call | undefined = maker; one !== undefined; one = one.parent) makers.add(one);
   }
-  return calls;
+  return makers;
 }

@@ -1,18 +1,17 @@
 import type { Call } from './call.ts';
 import { OptionsError } from './errors.ts';
 import { Frame } from './frame.ts';
+import { type PolicyOptions, commonFields } from './mode.ts';
 import { Failure, type Outcome, thrown } from './outcome.ts';
-import { show } from './options.ts';
-import { type GatePolicy, type Handler, type PlainData, type Policy, mountAlone } from './policy.ts';
+import { readOptions, show } from './options.ts';
+import { type AnyPolicy, type GatePolicy, type Handler, type PlainData, type Policy, mountAlone } from './policy.ts';
 import { follow } from './run.ts';
 import type { Scope } from './scope.ts';
 import type { Gate } from './stage.ts';
 
-interface Definition {
+interface Definition extends PolicyOptions {
   /** One word for what it is. */
   readonly kind: string;
-  /** @defaultValue the kind */
-  readonly name?: string;
   /** Live state, for `snapshot()`. @defaultValue nothing */
   readonly snapshot?: () => PlainData;
   /** Resolved options, for `describe()`. @defaultValue nothing */
@@ -27,8 +26,11 @@ export interface GateDefinition<Pass> extends Definition {
 
 /** A policy of your own that decides how often, how long or with what the inside runs. */
 export interface DriverDefinition extends Definition {
-  /** Called once per pipeline. The handler may be called any number of times, gets its own call each time and should not reject. */
-  readonly mount: (next: Handler, scope: Scope) => Handler;
+  /**
+   * Called once per pipeline, and with a `mode` once more for the calls that are only shadowed: there `scope.shadow` is true. The handler may be called any number of
+   * times, gets its own call each time and should not reject. `inside`: the policies further in.
+   */
+  readonly mount: (next: Handler, scope: Scope, inside: readonly AnyPolicy[]) => Handler;
 }
 
 /**
@@ -52,10 +54,11 @@ export interface DriverDefinition extends Definition {
 export function definePolicy<Pass>(definition: GateDefinition<Pass>): GatePolicy;
 export function definePolicy<Sees = unknown, Adds = never>(definition: DriverDefinition): Policy<Sees, Adds>;
 export function definePolicy(definition: Partial<GateDefinition<unknown> & DriverDefinition>): Policy {
-  const { kind, name, gate, mount, snapshot = nothing, describe = nothing } = definition;
+  const { kind, gate, mount, snapshot = nothing, describe = nothing } = definition;
   if (typeof kind !== 'string' || kind === '')
     throw new OptionsError([{ path: 'definePolicy.kind', expected: 'a word for what the policy is', got: show(kind) }]);
-  const base = { kind, name, snapshot, describe };
+  const common = readOptions(kind, commonFields, { name: definition.name, mode: definition.mode });
+  const base = { kind, ...common, snapshot, describe };
   if (gate !== undefined && mount === undefined) {
     const policy: GatePolicy = {
       ...base,
@@ -67,7 +70,7 @@ export function definePolicy(definition: Partial<GateDefinition<unknown> & Drive
   if (typeof mount !== 'function' || gate !== undefined) {
     throw new OptionsError([{ path: `${kind}.gate`, expected: 'either gate or mount', got: gate === undefined ? 'neither' : 'both' }]);
   }
-  return { ...base, mount: (next, scope) => guardHandler(mount, next, scope) };
+  return { ...base, mount: (next, scope, inside = []) => guardHandler(mount, next, scope, inside) };
 }
 
 /** A step in the familiar shape: `next()` resolves to the result of what lies inside or rejects with its error. */
@@ -95,12 +98,16 @@ export function fromMiddleware<Adds = never>(middleware: Middleware, { name }: {
 }
 
 /** User code between two layers: each `next` gets a call of its own with the present time, and the whole can be cut short. */
-function guardHandler(mount: DriverDefinition['mount'], next: Handler, scope: Scope): Handler {
-  const handler = mount((call) => {
-    const inner = call.derive();
-    inner.at = scope.clock.now();
-    return next(inner).finally(() => call.release(inner));
-  }, scope);
+function guardHandler(mount: DriverDefinition['mount'], next: Handler, scope: Scope, inside: readonly AnyPolicy[]): Handler {
+  const handler = mount(
+    (call) => {
+      const inner = call.derive();
+      inner.at = scope.clock.now();
+      return next(inner).finally(() => call.release(inner));
+    },
+    scope,
+    inside,
+  );
   const frame = new Frame([], (call) => follow(call, handler));
   return (call) => {
     const own = call.derive();

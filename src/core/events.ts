@@ -14,6 +14,8 @@ export interface PipelineEvent {
   readonly policy?: string | undefined;
   readonly key?: string | undefined;
   readonly operation?: string | undefined;
+  /** True if the policy only shows what it would do (see `mode`). */
+  readonly shadow?: true | undefined;
 }
 
 /** Own fields of each event type. Policy modules add theirs by declaration merging. */
@@ -26,6 +28,9 @@ export interface EventFields {
   'pipeline.late': { readonly attempt: number; readonly ok: boolean };
   'pipeline.callback-failed': { readonly callback: string; readonly error: unknown };
   'gate.refused': { readonly error: unknown; readonly retryAfter?: number | undefined };
+  'gate.would-refuse': { readonly error: unknown; readonly retryAfter?: number | undefined };
+  'gate.would-wait': object;
+  'reaction.would-act': { readonly error?: unknown };
 }
 
 /** An event of a known type. */

@@ -1,6 +1,6 @@
 import type { Call } from './call.ts';
 import { Failure, type Outcome } from './outcome.ts';
-import type { GatePolicy } from './policy.ts';
+import { type GatePolicy, stageOf } from './policy.ts';
 import type { Scope } from './scope.ts';
 import type { Gate, Narrowing } from './stage.ts';
 
@@ -25,7 +25,7 @@ export class Kept<Child extends GatePolicy = GatePolicy> {
     this.policy = policy;
     this.seen = now;
     this.scope = scope;
-    this.gate = policy.gate(scope);
+    this.gate = gateOf(policy, scope);
   }
 
   /** Takes a call through its gate. */
@@ -41,7 +41,7 @@ export class Kept<Child extends GatePolicy = GatePolicy> {
     if (scope === this.scope) return this.gate;
     this.others ??= new WeakMap();
     let gate = this.others.get(scope);
-    if (gate === undefined) this.others.set(scope, (gate = this.policy.gate(scope)));
+    if (gate === undefined) this.others.set(scope, (gate = gateOf(this.policy, scope)));
     return gate;
   }
 
@@ -94,4 +94,8 @@ export class KeptPass implements Narrowing {
   #now(): number {
     return this.gate.timeless === true ? 0 : this.inner.scope.clock.now();
   }
+}
+
+function gateOf(policy: GatePolicy, scope: Scope): Gate {
+  return stageOf(policy, scope)?.gate as Gate;
 }

@@ -1,7 +1,8 @@
 import { Alarm } from './alarm.ts';
 import { span } from './clock.ts';
-import { Call, type Work } from './call.ts';
+import { Call, type Work, callOf } from './call.ts';
 import { type CallSettings, noOptions } from './call-options.ts';
+import { currentCall } from './context.ts';
 import { DeadlineExceededError, ShutdownError, TimeoutError, made } from './errors.ts';
 import { Failure, type Outcome, refuse } from './outcome.ts';
 import { type GatePolicy, mountAlone } from './policy.ts';
@@ -24,10 +25,15 @@ export class Life {
   /** Makes a call and opens the books on it. One that cannot start (aborted before, pipeline closed, no time left) is cut at once. */
   open(work: Work<unknown>, settings: CallSettings, waits: boolean): Call {
     const at = this.#scope.clock.now();
-    const call = new Call(this.#scope, work, settings, waits, at, at + settings.deadline);
+    const maker = makerOf(settings);
+    const call = new Call(this.#scope, work, settings, waits, at, at + timeFor(settings, maker));
+    if (maker !== undefined) {
+      call.madeIn = maker;
+      call.retrier = maker.retrier;
+    }
     this.#add(call);
     if (this.closed) call.cut(this.refusal());
-    if (settings === noOptions || call.failure !== undefined) return call;
+    if ((settings === noOptions && maker === undefined) || call.failure !== undefined) return call;
     call.follow();
     if (call.deadline <= at) call.cut(expired(call, at));
     else if (call.deadline !== Infinity) {
@@ -41,6 +47,8 @@ export class Life {
   close(call: Call, outcome: Outcome): void {
     call.alarm?.clear();
     call.unfollow();
+    call.over = true;
+    call.madeIn = undefined;
     this.#delete(call);
     if (this.#scope.listening) emitSettled(this.#scope, call, outcome);
   }
@@ -114,6 +122,18 @@ export class Life {
     call.parent?.release(call);
     this.#delete(call);
   }
+}
+
+/** The call in whose work a new one is made: whose work runs, or whose signal is passed on. Once that one is over, it has nothing to say. */
+function makerOf({ signal }: CallSettings): Call | undefined {
+  const maker = currentCall() ?? (signal === undefined ? undefined : callOf(signal));
+  return maker === undefined || maker.root.over ? undefined : maker;
+}
+
+/** How long a new call may take, ms: what its caller allows, and what is left to the call in whose work it is made. */
+function timeFor({ deadline }: CallSettings, maker: Call | undefined): number {
+  if (maker === undefined || maker.deadline === Infinity || deadline === Infinity) return deadline ?? Infinity;
+  return Math.min(deadline ?? Infinity, maker.remaining());
 }
 
 /** The call ran out of time: it never started, or it was abandoned. */

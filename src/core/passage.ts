@@ -33,6 +33,7 @@ export class Passage {
       const place = places[i] as Place;
       if (!place.isGate) {
         passes[i] = inner;
+        if (place.begins) place.begin(inner);
         continue;
       }
       const pass = place.enter(inner);

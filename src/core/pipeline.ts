@@ -1,7 +1,7 @@
 import { type Admission, type Refusal, admit } from './admission.ts';
 import type { Call, Work } from './call.ts';
 import { type CallOptions, type CallSettings, noOptions, readCallOptions, withKey } from './call-options.ts';
-import { type Clock, type Random, isClock, systemClock, systemRandom } from './clock.ts';
+import { systemClock, systemRandom } from './clock.ts';
 import {
   type LayerDescription,
   type Nested,
@@ -18,24 +18,11 @@ import type { AddsOf, InOrder, Policies, SeesOf } from './inference.ts';
 import type { Frame } from './frame.ts';
 import { Life } from './life.ts';
 import { type Advice, lintLayers } from './lint.ts';
-import { type Duration, type Fields, duration, field, flag, fn, readOptions, show, text } from './options.ts';
+import { type Duration, duration, readOptions, show } from './options.ts';
 import { Failure, type Outcome, type Settled } from './outcome.ts';
+import { type PipelineOptions, pipelineFields } from './pipeline-options.ts';
 import type { AnyPolicy, GatePolicy, Handler, PlainData, Policy } from './policy.ts';
 import { Scope } from './scope.ts';
-
-/** Options of {@link pipeline}. */
-export interface PipelineOptions {
-  /** What events, errors and snapshots call it. @defaultValue `'pipeline'` */
-  readonly name?: string;
-  /** Where time comes from; tests give a `VirtualClock`. @defaultValue the process clock */
-  readonly clock?: Clock;
-  /** Where chance comes from: numbers in [0, 1). @defaultValue `Math.random` */
-  readonly random?: Random;
-  /** Gets every event. @defaultValue none */
-  readonly on?: Listener;
-  /** Whether refusals carry a stack trace, which costs most of what a refusal costs. @defaultValue `false` */
-  readonly stack?: boolean;
-}
 
 /** Policies around any function, outermost first. A pipeline is a policy itself and may stand inside another. */
 export interface Pipeline<P extends Policies = Policies> extends Policy<SeesOf<P>, AddsOf<P>>, AsyncDisposable {
@@ -72,22 +59,6 @@ export interface Pipeline<P extends Policies = Policies> extends Policy<SeesOf<P
   close(options?: { readonly drain?: Duration }): Promise<void>;
 }
 
-interface Settings {
-  readonly name: string;
-  readonly clock: Clock | undefined;
-  readonly random: Random | undefined;
-  readonly on: Listener | undefined;
-  readonly stack: boolean;
-}
-
-const fields: Fields<Settings> = {
-  name: text().or('pipeline'),
-  clock: field<Clock>('a clock with now, setTimeout and clearTimeout', (value) => (isClock(value) ? value : undefined)).optional(),
-  random: fn<Random>('() => number in [0, 1)').optional(),
-  on: fn<Listener>('(event) => void').optional(),
-  stack: flag().or(false),
-};
-
 /**
  * Stacks policies around any function, outermost first, as it reads.
  *
@@ -119,12 +90,13 @@ class PolicyPipeline implements Nested {
   #gates: ReturnType<typeof gatesOf> | undefined;
 
   constructor(policies: readonly AnyPolicy[], given: PipelineOptions) {
-    const options = readOptions('pipeline', fields, given);
+    const options = readOptions('pipeline', pipelineFields, given);
     this.name = options.name;
     this.layers = nameLayers(options.name, policies);
-    this.#scope = new Scope(options.name, options.clock ?? systemClock, options.random ?? systemRandom, options.stack, this.#outlet);
+    const { clock = systemClock, random = systemRandom, stack, classify, track } = options;
+    this.#scope = new Scope(options.name, clock, random, stack, this.#outlet, classify);
     this.#life = new Life(this.#scope);
-    this.#frame = compose(this.layers, this.#scope);
+    this.#frame = compose(this.layers, this.#scope, track);
     if (options.on !== undefined) this.#outlet.on('*', options.on);
   }
 
@@ -173,6 +145,8 @@ class PolicyPipeline implements Nested {
   on(type: string, listener: Listener<never>): Off {
     if (typeof listener !== 'function')
       throw new OptionsError([{ path: `${this.name}.on`, expected: 'a function (event) => void', got: typeof listener }]);
+    if (!eventType.test(type))
+      throw new OptionsError([{ path: `${this.name}.on`, expected: "'*' or a type such as 'circuit-breaker.opened'", got: show(type) }]);
     return this.#outlet.on(type, listener as Listener);
   }
 
@@ -209,7 +183,14 @@ class PolicyPipeline implements Nested {
 
   inner(outer: Scope): Scope {
     const sink = new FanOut(this.#outlet, outer.sink);
-    return new Scope(this.name, outer.clock, outer.random, this.#scope.stack || outer.stack, sink);
+    return new Scope(
+      this.name,
+      outer.clock,
+      outer.random,
+      this.#scope.stack || outer.stack,
+      sink,
+      this.#scope.classifier ?? outer.classifier,
+    );
   }
 
   life(): GatePolicy {
@@ -249,5 +230,8 @@ class PolicyPipeline implements Nested {
     return call.degraded ? { ok: true, value: outcome, degraded: true } : { ok: true, value: outcome };
   };
 }
+
+/** `kind.past-participle`, or all. */
+const eventType = /^(\*|[\w-]+\.[\w-]+)$/;
 
 function nothing(): void {}

@@ -14,6 +14,8 @@ export class Place {
   readonly narrows: boolean;
   /** What it gives is held until the work has really ended. */
   readonly holds: boolean;
+  /** It wants to know of calls on their way in, though it only acts on outcomes. */
+  readonly begins: boolean;
   /** It asks for the time when the outcome is there. */
   readonly timed: boolean;
   readonly #gate: Gate;
@@ -28,6 +30,7 @@ export class Place {
     this.isGate = gate !== undefined;
     this.narrows = gate?.narrows === true;
     this.holds = gate?.until === 'work';
+    this.begins = reaction?.begin !== undefined;
     this.timed = gate !== undefined && gate.timeless !== true;
     this.#gate = gate ?? noGate;
     this.#reaction = reaction ?? noReaction;
@@ -43,6 +46,15 @@ export class Place {
       return this.#enter.call(this.#gate, call, call.at);
     } catch (error) {
       return thrown(error);
+    }
+  }
+
+  /** Tells the reaction that a call comes by. */
+  begin(call: Call): void {
+    try {
+      this.#reaction.begin?.(call);
+    } catch (error) {
+      this.scope.report('begin', error);
     }
   }
 

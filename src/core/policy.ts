@@ -1,7 +1,9 @@
 import type { Call } from './call.ts';
 import { Frame } from './frame.ts';
+import type { Mode } from './mode.ts';
 import type { Outcome } from './outcome.ts';
 import type { Scope } from './scope.ts';
+import { ModedGate, ModedReaction, modedHandler } from './shadowing.ts';
 import type { Gate, Reaction, Stage } from './stage.ts';
 
 /** What lies inside a policy, seen from it: takes the call down and brings the outcome up. Never rejects. */
@@ -19,8 +21,10 @@ export interface AnyPolicy {
   readonly kind: string;
   /** What the user calls it; without one, pipelines number policies of the same kind. */
   readonly name?: string | undefined;
-  /** Puts the policy around `next`; called once per pipeline, never per call. */
-  mount(next: Handler, scope: Scope): Handler;
+  /** Whether it acts, shadows or stands aside. @defaultValue `'enforce'` */
+  readonly mode?: Mode;
+  /** Puts the policy around `next`; called once per pipeline, never per call. `inside`: the policies further in, outermost first. */
+  mount(next: Handler, scope: Scope, inside?: readonly AnyPolicy[]): Handler;
   /** The live state, as plain data. */
   snapshot(): PlainData;
   /** The resolved options, as plain data. */
@@ -52,9 +56,21 @@ export interface ReactionPolicy<in Sees = unknown, out Adds = never> extends Pol
 
 /** The gate or reaction of a policy made of one. */
 export function stageOf(policy: AnyPolicy, scope: Scope): Stage | undefined {
-  const { gate, reaction } = policy as Partial<GatePolicy & ReactionPolicy>;
-  if (typeof gate === 'function') return { gate: gate.call(policy, scope), scope };
-  return typeof reaction === 'function' ? { reaction: reaction.call(policy, scope), scope } : undefined;
+  const { gate, reaction, mode = 'enforce' } = policy as Partial<GatePolicy & ReactionPolicy>;
+  if (typeof gate === 'function') {
+    const make = (own: Scope): Gate => gate.call(policy, own);
+    return { gate: mode === 'enforce' ? make(scope) : new ModedGate(mode, make, scope), scope };
+  }
+  if (typeof reaction !== 'function') return undefined;
+  const make = (own: Scope): Reaction => reaction.call(policy, own);
+  return { reaction: mode === 'enforce' ? make(scope) : new ModedReaction(mode, make, scope), scope };
+}
+
+/** A policy of neither form, around `next`. */
+export function mountDriver(policy: AnyPolicy, next: Handler, scope: Scope, inside: readonly AnyPolicy[]): Handler {
+  const { mode = 'enforce' } = policy;
+  const make = (own: Scope): Handler => policy.mount(next, own, inside);
+  return mode === 'enforce' ? make(scope) : modedHandler(mode, make, next, scope);
 }
 
 /** What a policy made of a gate or a reaction answers to `mount`: itself, alone in a frame. */

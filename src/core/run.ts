@@ -1,6 +1,7 @@
 import type { Call } from './call.ts';
-import { type Outcome, thrown } from './outcome.ts';
-import { runAs } from './context.ts';
+import { isGentle } from './gentle.ts';
+import { type Failure, type Outcome, thrown } from './outcome.ts';
+import { beginStretch, endStretch, runAs } from './context.ts';
 
 /** Starts the work: the innermost step of every pipeline, and the only one that runs user code it does not wait for. May reject. */
 export function run(call: Call): Promise<Outcome> {
@@ -27,6 +28,7 @@ function runWork(call: Call): unknown {
  */
 export function follow(call: Call, work: (call: Call) => unknown): Promise<Outcome> {
   let promise: Promise<unknown>;
+  const before = beginStretch(call);
   try {
     const result = work(call);
     if (result instanceof Promise && result.then === Promise.prototype.then) promise = Promise.resolve(result);
@@ -34,18 +36,25 @@ export function follow(call: Call, work: (call: Call) => unknown): Promise<Outco
     else return Promise.resolve(call.failure ?? result);
   } catch (error) {
     return Promise.resolve(call.failure ?? thrown(error));
+  } finally {
+    endStretch(before);
   }
-  if (call.failure !== undefined) {
+  if (call.failure !== undefined && !isGentle(call.failure)) {
     // Cut while the work's own first stretch ran: nobody was there yet to be told.
     call.abandon(promise);
     return Promise.resolve(call.failure);
   }
   if (!call.cuttable) return promise;
   return new Promise((resolve, reject) => {
-    call.waiter = (failure) => {
+    const cut = (failure: Failure): void => {
+      if (isGentle(failure)) {
+        call.waiter = cut;
+        return;
+      }
       call.abandon(promise);
       resolve(failure);
     };
+    call.waiter = cut;
     promise.then(resolve, reject);
   });
 }

@@ -1,4 +1,5 @@
 import type { Call } from './call.ts';
+import type { Classifier } from './classification.ts';
 import type { Clock, Random } from './clock.ts';
 import type { Level, PipelineEvent, Sink } from './events.ts';
 
@@ -17,19 +18,41 @@ export class Scope {
   readonly stack: boolean;
   /** Where events go. */
   readonly sink: Sink;
+  /** What outcomes mean in this pipeline, where a policy does not say so itself. */
+  readonly classifier: Classifier<never> | undefined;
+  /** True where a policy only shows what it would do (see `mode`). */
+  readonly shadow: boolean;
 
-  constructor(pipeline: string, clock: Clock, random: Random, stack: boolean, sink: Sink, policy?: string) {
+  constructor(
+    pipeline: string,
+    clock: Clock,
+    random: Random,
+    stack: boolean,
+    sink: Sink,
+    classifier?: Classifier<never>,
+    policy?: string,
+    shadow = false,
+  ) {
     this.pipeline = pipeline;
     this.clock = clock;
     this.random = random;
     this.stack = stack;
     this.sink = sink;
+    this.classifier = classifier;
     this.policy = policy;
+    this.shadow = shadow;
   }
 
   /** The same scope as a policy of this name sees it. */
   for(policy: string): Scope {
-    return new Scope(this.pipeline, this.clock, this.random, this.stack, this.sink, policy);
+    const { pipeline, clock, random, stack, sink, classifier, shadow } = this;
+    return new Scope(pipeline, clock, random, stack, sink, classifier, policy, shadow);
+  }
+
+  /** The same scope for a policy that only shows what it would do. */
+  inShadow(): Scope {
+    const { pipeline, clock, random, stack, sink, classifier, policy } = this;
+    return new Scope(pipeline, clock, random, stack, sink, classifier, policy, true);
   }
 
   /** Whether anybody listens. Ask before building what `emit` takes: events cost nothing when nobody does. */
@@ -44,8 +67,9 @@ export class Scope {
 
   /** The event as it would be sent. */
   event(type: string, level: Level, call: Call | undefined, fields: object): PipelineEvent {
-    const { pipeline, policy } = this;
-    return { type, level, at: this.clock.now(), pipeline, policy, key: call?.key, operation: call?.operation, ...fields };
+    const { pipeline, policy, shadow } = this;
+    const event = { type, level, at: this.clock.now(), pipeline, policy, key: call?.key, operation: call?.operation, ...fields };
+    return shadow ? { ...event, shadow } : event;
   }
 
   /** Reports a user's callback that threw; the call goes on as if it had not been there. */

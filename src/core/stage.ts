@@ -16,7 +16,7 @@ export interface Gate<Pass = unknown> {
   settle(pass: Pass, outcome: Outcome, now: number): void;
   cancel(pass: Pass, now: number): void;
   /** `'work'`: what the pass holds is held until the work really ends, also when a timeout or an abort answered before. */
-  readonly until?: 'work';
+  readonly until?: 'work' | undefined;
   /** True if `settle` and `cancel` do not look at `now`, which saves reading the clock for them. */
   readonly timeless?: boolean;
   /** True if passes are {@link Narrowing}: what lies inside runs under a call of its own. */
@@ -30,10 +30,14 @@ export interface Narrowing {
 
 /** A policy that does nothing until an outcome is there, and then may answer by other means: retry, fallback. */
 export interface Reaction {
+  /** A call comes by, on its way in. Afterwards `handles` is asked about its outcome exactly once. */
+  begin?(call: Call): void;
   /** Whether there is anything to do about this outcome. Asked for every one, so it should be quick about success. */
   handles(outcome: Outcome, call: Call): boolean;
   /** Finds another answer; `again` runs what lies inside once more, with a call derived for it. */
   react(outcome: Outcome, call: Call, again: Handler): Outcome | Promise<Outcome>;
+  /** Told instead of `react` where the policy only shows what it would do. */
+  passOver?(outcome: Outcome, call: Call): void;
 }
 
 /** A gate or a reaction in its place, with the scope that knows its policy's name. */

@@ -15,18 +15,19 @@
 import { Deadlines } from '../algorithms/deadlines.ts';
 import { Holder, Slots, Waiter } from '../algorithms/slots.ts';
 import { Alarm } from '../core/alarm.ts';
-import { Audience } from '../core/audience.ts';
 import type { Call } from '../core/call.ts';
-import { currentCalls } from '../core/context.ts';
+import { makersOf } from '../core/context.ts';
 import { BulkheadFullError, OptionsError, QueueTimeoutError, type RejectedError, made } from '../core/errors.ts';
-import { type Duration, type Fields, count, duration, oneOf, readOptions, text } from '../core/options.ts';
+import { type Duration, type Fields, count, duration, oneOf, readOptions } from '../core/options.ts';
+import { type CommonSettings, type Mode, type PolicyOptions, commonFields } from '../core/mode.ts';
 import { type Failure, refuse } from '../core/outcome.ts';
 import { type GatePolicy, type PlainData, mountAlone } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Gate } from '../core/stage.ts';
+import { SharedSlots } from '../stores/shared-slots.ts';
 
 /** Options of {@link bulkhead}. */
-export interface BulkheadOptions {
+export interface BulkheadOptions extends PolicyOptions {
   /** How many calls may run at once; `0` is a closed gate until `resize`. No default: only you know what your dependency bears. */
   readonly maxConcurrent: number;
   /** How many more may wait for a slot, first come, first served. Without a queue a call that finds all slots taken is refused at once. @defaultValue `0` */
@@ -38,8 +39,6 @@ export interface BulkheadOptions {
    * the caller has its answer, so that more work than `maxConcurrent` may be running. @defaultValue `'settle'`
    */
   readonly releaseOn?: 'settle' | 'timeout';
-  /** @defaultValue the kind */
-  readonly name?: string;
 }
 
 declare module '../core/events.ts' {
@@ -68,9 +67,8 @@ export interface Bulkhead extends GatePolicy {
 }
 
 /** Options as read. */
-export interface BulkheadSettings extends Required<Omit<BulkheadOptions, 'maxWait' | 'name'>> {
+export interface BulkheadSettings extends CommonSettings, Required<Omit<BulkheadOptions, 'maxWait' | keyof PolicyOptions>> {
   readonly maxWait: number;
-  readonly name: string | undefined;
 }
 
 /** The option table. */
@@ -79,7 +77,7 @@ export const bulkheadFields: Fields<BulkheadSettings> = {
   maxQueue: count().or(0),
   maxWait: duration({ min: 0.001, infinite: true }).or(Infinity),
   releaseOn: oneOf('settle', 'timeout').or('settle'),
-  name: text().optional(),
+  ...commonFields,
 };
 
 /**
@@ -98,36 +96,24 @@ export function bulkhead(options: BulkheadOptions): Bulkhead {
 type Slot = Holder<Call, BulkheadGate>;
 type Waiting = Waiter<Call, BulkheadGate, Slot | Failure>;
 
-class BulkheadPolicy implements Bulkhead {
+class BulkheadPolicy extends SharedSlots<Slot, Waiting> implements Bulkhead {
   readonly kind = 'bulkhead';
   readonly name: string | undefined;
+  readonly mode: Mode;
   readonly tracks: boolean;
   readonly settings: BulkheadSettings;
-  readonly slots: Slots<Slot, Waiting>;
-  readonly #audience = new Audience();
-  mounts = 0;
-  refused = 0;
-  timedOut = 0;
   readonly atRest = (): boolean => this.active + this.queued === 0 && this.slots.limit === this.settings.maxConcurrent;
 
   constructor(settings: BulkheadSettings) {
+    super(new Slots(settings.maxConcurrent, settings.maxQueue, (waiter) => waiter.way.admit(waiter)));
     this.settings = settings;
     this.name = settings.name;
+    this.mode = settings.mode;
     this.tracks = settings.maxQueue > 0 && settings.maxWait === Infinity;
-    this.slots = new Slots<Slot, Waiting>(settings.maxConcurrent, settings.maxQueue, (waiter) => waiter.way.admit(waiter));
-  }
-
-  get active(): number {
-    return this.slots.active;
-  }
-
-  get queued(): number {
-    return this.slots.queued;
   }
 
   gate(scope: Scope): Gate {
-    this.mounts++;
-    this.#audience.add(scope);
+    this.join(scope);
     return new BulkheadGate(this, scope);
   }
 
@@ -137,7 +123,7 @@ class BulkheadPolicy implements Bulkhead {
     const from = this.slots.limit;
     readOptions('bulkhead.resize', { maxConcurrent: bulkheadFields.maxConcurrent }, { maxConcurrent });
     this.slots.resize(maxConcurrent);
-    this.#audience.emit('bulkhead.resized', 'info', undefined, { from, to: maxConcurrent });
+    this.audience.emit('bulkhead.resized', 'info', undefined, { from, to: maxConcurrent });
   }
 
   snapshot(): BulkheadSnapshot {
@@ -155,7 +141,7 @@ class BulkheadPolicy implements Bulkhead {
 
 /** The bulkhead as one pipeline sees it: calls that come through it wait on that pipeline's clock. */
 class BulkheadGate implements Gate<Slot> {
-  readonly until?: 'work';
+  readonly until: 'work' | undefined;
   readonly timeless = true;
   readonly #bulkhead: BulkheadPolicy;
   readonly #scope: Scope;
@@ -163,7 +149,7 @@ class BulkheadGate implements Gate<Slot> {
   readonly #alarm: Alarm;
 
   constructor(bulkhead: BulkheadPolicy, scope: Scope) {
-    if (bulkhead.settings.releaseOn === 'settle') this.until = 'work';
+    this.until = bulkhead.settings.releaseOn === 'settle' ? 'work' : undefined;
     this.#bulkhead = bulkhead;
     this.#scope = scope;
     this.#alarm = new Alarm(scope.clock, (now) => {
@@ -252,7 +238,7 @@ class BulkheadGate implements Gate<Slot> {
   /** Whether the work that makes this call holds a slot, however far out, or the call itself does by an outer mount of this bulkhead. */
   #holdsSlot(call: Call): boolean {
     const { slots, mounts } = this.#bulkhead;
-    const makers = currentCalls();
+    const makers = makersOf(call);
     if (makers.size === 0 && mounts === 1) return false;
     // A slot that an earlier attempt of this call took through this very gate does not count: it comes free by itself.
     return slots.someHolder(({ owner, way }) => makers.has(owner) || (way !== this && call.isWithin(owner)));

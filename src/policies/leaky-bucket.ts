@@ -17,19 +17,18 @@
 import { type Leak, PacedBucket } from '../algorithms/leaky-bucket.ts';
 import { Sharing } from '../algorithms/sharing.ts';
 import { exceeds } from '../algorithms/token-bucket.ts';
-import { Turn, WaitingLine } from '../algorithms/waiting-line.ts';
-import { Alarm } from '../core/alarm.ts';
 import type { Call } from '../core/call.ts';
-import type { Clock } from '../core/clock.ts';
 import { type OptionProblem, RateLimitedError, made } from '../core/errors.ts';
-import { type Duration, type Fields, count, duration, numeric, readOptions, text } from '../core/options.ts';
+import { type Duration, type Fields, count, duration, numeric, readOptions } from '../core/options.ts';
+import { type CommonSettings, type Mode, type PolicyOptions, commonFields } from '../core/mode.ts';
 import { type Failure, refuse } from '../core/outcome.ts';
 import { type GatePolicy, type Handler, type PlainData, mountAlone } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Gate } from '../core/stage.ts';
+import { SharedBucket } from '../stores/shared-bucket.ts';
 
 /** Options of {@link leakyBucket}. */
-export interface LeakyBucketOptions {
+export interface LeakyBucketOptions extends PolicyOptions {
   /** How many calls leave in each `per`, evenly spaced: 60 per minute is one each second. Fractions are fine. */
   readonly rate: number;
   /** The time that `rate` is counted over. @defaultValue `'1s'` */
@@ -40,8 +39,6 @@ export interface LeakyBucketOptions {
   readonly delay?: number;
   /** No call is held longer; one that would have to be, or beyond its deadline, is refused at once. @defaultValue `'500ms'` */
   readonly maxQueueTime?: Duration;
-  /** @defaultValue the kind */
-  readonly name?: string;
 }
 
 declare module '../core/events.ts' {
@@ -74,9 +71,8 @@ export interface LeakyBucket extends GatePolicy {
 }
 
 /** Options as read. */
-export interface LeakyBucketSettings extends Leak {
+export interface LeakyBucketSettings extends Leak, CommonSettings {
   readonly maxQueueTime: number;
-  readonly name: string | undefined;
 }
 
 /** The option table. */
@@ -86,7 +82,7 @@ export const leakyBucketFields: Fields<LeakyBucketSettings> = {
   burst: count({ infinite: true }).or(Infinity),
   delay: count({ infinite: true }).or(0),
   maxQueueTime: duration({ infinite: true }).or('500ms'),
-  name: text().optional(),
+  ...commonFields,
 };
 
 /**
@@ -110,35 +106,29 @@ function bounded({ burst, delay, maxQueueTime }: LeakyBucketSettings): OptionPro
   return { path: 'burst', expected: `a bound ${others}: otherwise nothing is ever refused`, got: String(burst) };
 }
 
-class LeakyBucketPolicy implements LeakyBucket {
+class LeakyBucketPolicy extends SharedBucket<PacedBucket> implements LeakyBucket {
   readonly kind = 'leaky-bucket';
   readonly name: string | undefined;
+  readonly mode: Mode;
   readonly settings: LeakyBucketSettings;
-  readonly bucket: PacedBucket;
-  line: WaitingLine | undefined = undefined;
-  clock: Clock | undefined = undefined;
-  used = false;
 
   constructor(settings: LeakyBucketSettings) {
+    super(new PacedBucket(settings, 0));
     this.name = settings.name;
+    this.mode = settings.mode;
     this.settings = settings;
-    this.bucket = new PacedBucket(settings, 0);
   }
 
   get excess(): number {
-    return this.bucket.excess(this.#now());
+    return this.bucket.excess(this.now);
   }
 
   get available(): number {
-    return Math.max(0, this.bucket.available(this.#now()));
-  }
-
-  get waiting(): number {
-    return this.line?.size ?? 0;
+    return Math.max(0, this.bucket.available(this.now));
   }
 
   gate(scope: Scope): Gate {
-    if (this.clock === undefined) this.begin(scope.clock, scope.clock.now(), false);
+    this.join(scope);
     return new LeakyBucketGate(this, scope);
   }
 
@@ -151,12 +141,16 @@ class LeakyBucketPolicy implements LeakyBucket {
     const was = this.bucket.leak;
     const fields = { rate: rate.or(was.rate), per: per.or(was.per), burst: burst.or(was.burst), delay: delay.or(was.delay) };
     const rule = (leak: Leak): OptionProblem | undefined => bounded({ ...this.settings, ...leak });
-    this.bucket.reshape(readOptions('leakyBucket.update', fields, change, rule), this.#now());
-    this.line?.review(this.#now());
+    this.bucket.reshape(readOptions('leakyBucket.update', fields, change, rule), this.now);
+    this.review();
   }
 
   atRest(now: number): boolean {
     return this.waiting === 0 && this.bucket.leak === this.settings && this.bucket.reach(this.bucket.limit.burst, now) === 0;
+  }
+
+  strained(): boolean {
+    return this.waiting > 0;
   }
 
   snapshot(): LeakyBucketSnapshot {
@@ -169,21 +163,10 @@ class LeakyBucketPolicy implements LeakyBucket {
     const { rate, per, burst, delay, maxQueueTime } = this.settings;
     return { rate, per, burst, delay, maxQueueTime };
   }
-
-  /** Time begins when the bucket is first mounted, or if the first call comes by another clock, then. */
-  begin(clock: Clock, now: number, used = true): void {
-    this.used = used;
-    if (clock !== this.clock) this.bucket.at = now;
-    this.clock = clock;
-  }
-
-  #now(): number {
-    return this.clock === undefined ? this.bucket.at : this.clock.now();
-  }
 }
 
 /** The bucket as one pipeline sees it. A pass is the one place that the call took. */
-class LeakyBucketGate implements Gate<1> {
+class LeakyBucketGate implements Gate<number> {
   readonly timeless = true;
   readonly policy: LeakyBucketPolicy;
   readonly scope: Scope;
@@ -193,10 +176,9 @@ class LeakyBucketGate implements Gate<1> {
     this.scope = scope;
   }
 
-  enter(call: Call, now: number): 1 | Failure | Promise<1 | Failure> {
-    const { bucket, settings, line } = this.policy;
-    if (!this.policy.used) this.policy.begin(this.scope.clock, now);
-    if (line !== undefined) line.advance(now);
+  enter(call: Call, now: number): number | Failure | Promise<number | Failure> {
+    const { bucket, settings } = this.policy;
+    this.policy.arrive(this.scope, now);
     const hold = bucket.reach(1, now);
     if (hold === 0) {
       bucket.take(1, now);
@@ -210,28 +192,16 @@ class LeakyBucketGate implements Gate<1> {
   settle(): void {} // the call ran: its place is used
 
   cancel(): void {
-    const now = this.scope.clock.now();
-    this.policy.bucket.giveBack(1, now);
-    this.policy.line?.advance(now);
+    this.policy.giveBack(1, this.scope.clock.now());
   }
 
-  #hold(call: Call, wait: number, now: number): Promise<1 | Failure> {
+  #hold(call: Call, wait: number, now: number): Promise<number | Failure> {
     const { policy, scope } = this;
-    const { clock } = scope;
     const excess = policy.bucket.excess(now);
-    const line = (policy.line ??= new WaitingLine(policy.bucket, (ring) => new Alarm(clock, ring)));
-    return new Promise((resolve) => {
-      const turn = new Turn(1, now + policy.settings.maxQueueTime, (granted) => {
-        call.waiter = undefined;
-        resolve(granted ? 1 : this.#refuse(call, policy.bucket.reach(1, clock.now())));
-      });
-      call.waiter = (failure) => {
-        line.leave(turn, clock.now());
-        resolve(failure);
-      };
-      line.join(turn, now);
-      if (scope.listening) scope.emit('leaky-bucket.delayed', 'debug', call, { wait, excess });
-    });
+    const refuse = (): Failure => this.#refuse(call, policy.bucket.reach(1, scope.clock.now()));
+    const waiting = policy.wait(call, 1, now + policy.settings.maxQueueTime, now, refuse);
+    if (scope.listening) scope.emit('leaky-bucket.delayed', 'debug', call, { wait, excess });
+    return waiting;
   }
 
   #refuse(call: Call, retryAfter: number): Failure {

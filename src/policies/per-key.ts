@@ -19,23 +19,23 @@ import { makeRoom } from '../algorithms/room.ts';
 import type { Call } from '../core/call.ts';
 import { detach, identify } from '../core/digest.ts';
 import { OptionsError, RejectedError, made } from '../core/errors.ts';
-import { type Duration, type Fields, count, duration, oneOf, readOptions, show, text } from '../core/options.ts';
+import { type Duration, type Fields, count, duration, oneOf, readOptions, show } from '../core/options.ts';
+import { type CommonSettings, type Mode, type PolicyOptions, commonFields } from '../core/mode.ts';
 import { Kept, KeptPass } from '../core/kept.ts';
 import { type Failure, type Outcome, refuse } from '../core/outcome.ts';
 import { type GatePolicy, type Handler, type PlainData, mountAlone } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Gate, Narrowing } from '../core/stage.ts';
+import { strainedAmong } from '../core/strain.ts';
 
 /** Options of {@link perKey}. */
-export interface PerKeyOptions {
+export interface PerKeyOptions extends PolicyOptions {
   /** How many keys have a policy of their own at once. @defaultValue `10_000` */
   readonly max?: number;
   /** A policy not asked for this long is let go, once it is at rest. @defaultValue `'10m'` */
   readonly idle?: Duration;
   /** What happens to a call without a key: it passes as if the policy were not there, or it is refused. @defaultValue `'pass'` */
   readonly missing?: 'pass' | 'refuse';
-  /** @defaultValue the kind */
-  readonly name?: string;
 }
 
 declare module '../core/events.ts' {
@@ -68,11 +68,10 @@ export interface PerKey<Child extends GatePolicy> extends GatePolicy {
 }
 
 /** Options as read. */
-export interface PerKeySettings {
+export interface PerKeySettings extends CommonSettings {
   readonly max: number;
   readonly idle: number;
   readonly missing: 'pass' | 'refuse';
-  readonly name: string | undefined;
 }
 
 /** The option table. */
@@ -80,7 +79,7 @@ export const perKeyFields: Fields<PerKeySettings> = {
   max: count({ min: 1 }).or(10_000),
   idle: duration({ infinite: true }).or('10m'),
   missing: oneOf('pass', 'refuse').or('pass'),
-  name: text().optional(),
+  ...commonFields,
 };
 
 /** So many policies, and no more than `max`, are shared by keys for which there is no room. */
@@ -107,19 +106,24 @@ export function perKey<Child extends GatePolicy>(factory: (key: string) => Child
 
 class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
   readonly kind = 'per-key';
+  readonly childKind: string;
   readonly name: string | undefined;
+  readonly mode: Mode;
   readonly tracks: boolean;
   readonly settings: PerKeySettings;
   readonly #factory: (key: string) => Child;
   readonly #specimen: Child | undefined;
+  #latest: Child | undefined = undefined;
   readonly #own: LRUCache<string | bigint, Kept<Child>>;
   #shared: Places<Kept<Child>> | undefined = undefined;
 
   constructor(factory: (key: string) => Child, settings: PerKeySettings) {
     this.settings = settings;
     this.name = settings.name;
+    this.mode = settings.mode;
     this.#factory = factory;
     this.#specimen = this.#try();
+    this.childKind = this.#specimen?.kind ?? 'by key';
     this.tracks = this.#specimen?.tracks === true;
     this.#own = new LRUCache({ max: settings.max });
   }
@@ -145,6 +149,11 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
     return mountAlone(this, next, scope);
   }
 
+  strained(call: Call): boolean {
+    const own = call.key === undefined ? undefined : this.get(call.key);
+    return own !== undefined && strainedAmong([own], call) !== undefined;
+  }
+
   snapshot(): PerKeySnapshot {
     return { size: this.size, max: this.settings.max, shared: this.#shared?.taken ?? 0 };
   }
@@ -156,19 +165,19 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
   }
 
   /** What is kept for this key: a policy of its own or, if there is no room, a shared one. */
-  find(key: string, scope: Scope, now: number): Kept<Child> {
+  find(key: string, gate: PerKeyGate, now: number): Kept<Child> {
     const id = identify(key);
-    const found = this.#own.get(id) ?? this.#admit(key, id, scope, now);
+    const found = this.#own.get(id) ?? this.#admit(key, id, gate, now);
     found.seen = now;
     return found;
   }
 
-  #admit(key: string, id: string | bigint, scope: Scope, now: number): Kept<Child> {
+  #admit(key: string, id: string | bigint, { scope, inner }: PerKeyGate, now: number): Kept<Child> {
     const shared = this.#shared as Places<Kept<Child>>;
     const place = String(id);
     const before = shared.get(place);
     if (before !== undefined && !this.#atRest(before, now)) return before;
-    const fresh = new Kept(this.#make(key), scope, now);
+    const fresh = new Kept(this.#make(key), inner, now);
     const { max, idle } = this.settings;
     const isIdle = ({ seen }: Kept): boolean => now - seen >= idle;
     makeRoom(this.#own, this.size === max, isIdle, (kept) => this.#atRest(kept, now));
@@ -191,6 +200,9 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
 
   #make(key: string): Child {
     const policy = this.#factory(key) as Child | undefined;
+    if (policy !== undefined && policy === this.#latest)
+      throw new OptionsError([{ path: 'perKey', expected: 'a function that makes a new policy each time', got: 'the same one again' }]);
+    this.#latest = policy;
     if (typeof policy?.kind === 'string' && typeof policy.gate === 'function') return policy;
     const got = typeof policy?.kind === 'string' ? `a ${policy.kind}` : show(policy);
     throw new OptionsError([{ path: 'perKey', expected: 'a function that makes a limiter, bulkhead, circuit breaker or other gate', got }]);
@@ -212,15 +224,18 @@ class PerKeyGate implements Gate<Pass> {
   readonly timeless = true;
   readonly policy: PerKeyPolicy<GatePolicy>;
   readonly scope: Scope;
+  /** What the policies of the keys see: their refusals and events name their kind too. */
+  readonly inner: Scope;
 
   constructor(policy: PerKeyPolicy<GatePolicy>, scope: Scope) {
     this.policy = policy;
     this.scope = scope;
+    this.inner = scope.for(`${scope.policy ?? policy.kind} (${policy.childKind})`);
   }
 
   enter(call: Call, now: number): Pass | Failure | Promise<Pass | Failure> {
     const { key } = call;
-    if (key !== undefined) return this.policy.find(key, this.scope, now).enter(call, this.scope, now);
+    if (key !== undefined) return this.policy.find(key, this, now).enter(call, this.inner, now);
     return this.policy.settings.missing === 'pass' ? { inner: call } : this.#refuse();
   }
 

@@ -15,19 +15,19 @@
 
 import { Sharing } from '../algorithms/sharing.ts';
 import { Bucket, type Limit, exceeds } from '../algorithms/token-bucket.ts';
-import { Turn, WaitingLine } from '../algorithms/waiting-line.ts';
-import { Alarm } from '../core/alarm.ts';
 import type { Call } from '../core/call.ts';
-import type { Clock } from '../core/clock.ts';
 import { type OptionProblem, RateLimitedError, made } from '../core/errors.ts';
-import { type Duration, type Fields, duration, numeric, readOptions, text } from '../core/options.ts';
+import { type Duration, type Fields, duration, numeric, readOptions } from '../core/options.ts';
+import { type CommonSettings, type Mode, type PolicyOptions, commonFields } from '../core/mode.ts';
 import { type Failure, refuse } from '../core/outcome.ts';
 import { type GatePolicy, type Handler, type PlainData, mountAlone } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Gate } from '../core/stage.ts';
+import { STRAIN } from '../core/strain.ts';
+import { SharedBucket } from '../stores/shared-bucket.ts';
 
 /** Options of {@link tokenBucket}. */
-export interface TokenBucketOptions {
+export interface TokenBucketOptions extends PolicyOptions {
   /** How many tokens come back in each `per`, one by one and not all at once: 60 per minute is one each second. Fractions are fine. */
   readonly rate: number;
   /** The time that `rate` is counted over. @defaultValue `'1s'` */
@@ -40,8 +40,6 @@ export interface TokenBucketOptions {
   readonly cost?: number | ((call: Call) => number);
   /** Tokens to begin with. @defaultValue a full bucket */
   readonly initial?: number;
-  /** @defaultValue the kind */
-  readonly name?: string;
 }
 
 declare module '../core/events.ts' {
@@ -73,14 +71,13 @@ export interface TokenBucket extends GatePolicy {
 }
 
 /** Options as read. */
-export interface TokenBucketSettings {
+export interface TokenBucketSettings extends CommonSettings {
   readonly rate: number;
   readonly per: number;
   readonly burst: number | undefined;
   readonly maxWait: number;
   readonly cost: number | ((call: Call) => number);
   readonly initial: number | undefined;
-  readonly name: string | undefined;
 }
 
 /** The option table. */
@@ -91,7 +88,7 @@ export const tokenBucketFields: Fields<TokenBucketSettings> = {
   maxWait: duration({ infinite: true }).or(0),
   cost: numeric({ above: 0 }).orFunction<(call: Call) => number>('(call) => tokens').or(1),
   initial: numeric({ min: 0 }).optional(),
-  name: text().optional(),
+  ...commonFields,
 };
 
 /**
@@ -124,31 +121,25 @@ function holds(path: string, tokens: unknown, burst: number): OptionProblem | un
   return { path, expected: `at most ${burst} tokens (the burst), all that the bucket ever holds`, got: String(tokens) };
 }
 
-class TokenBucketPolicy implements TokenBucket {
+class TokenBucketPolicy extends SharedBucket<Bucket> implements TokenBucket {
   readonly kind = 'token-bucket';
   readonly name: string | undefined;
+  readonly mode: Mode;
   readonly terms: Terms;
-  readonly bucket: Bucket;
-  line: WaitingLine | undefined = undefined;
-  clock: Clock | undefined = undefined;
-  used = false;
 
   constructor(terms: Terms) {
+    super(new Bucket(terms, terms.initial ?? terms.burst, 0));
     this.name = terms.name;
+    this.mode = terms.mode;
     this.terms = terms;
-    this.bucket = new Bucket(terms, terms.initial ?? terms.burst, 0);
   }
 
   get available(): number {
-    return Math.max(0, this.bucket.available(this.#now()));
-  }
-
-  get waiting(): number {
-    return this.line?.size ?? 0;
+    return Math.max(0, this.bucket.available(this.now));
   }
 
   gate(scope: Scope): Gate {
-    if (this.clock === undefined) this.begin(scope.clock, scope.clock.now(), false);
+    this.join(scope);
     return new TokenBucketGate(this, scope);
   }
 
@@ -161,12 +152,16 @@ class TokenBucketPolicy implements TokenBucket {
     const was = this.bucket.limit;
     const fields = { rate: rate.or(was.rate), per: per.or(was.per), burst: burst.or(was.burst) };
     const is = readOptions('tokenBucket.update', fields, change, (limit) => holds('cost', this.terms.cost, burstOf(limit)));
-    this.bucket.change({ ...is, burst: burstOf(is) }, this.#now());
-    this.line?.review(this.#now());
+    this.bucket.change({ ...is, burst: burstOf(is) }, this.now);
+    this.review();
   }
 
   atRest(now: number): boolean {
     return this.waiting === 0 && this.bucket.limit === this.terms && this.bucket.reach(this.terms.burst, now) === 0;
+  }
+
+  strained(): boolean {
+    return this.available < (1 - STRAIN) * this.bucket.limit.burst;
   }
 
   snapshot(): TokenBucketSnapshot {
@@ -178,17 +173,6 @@ class TokenBucketPolicy implements TokenBucket {
   describe(): PlainData {
     const { rate, per, burst, maxWait, cost } = this.terms;
     return { rate, per, burst, maxWait, cost: typeof cost === 'function' ? 'computed' : cost };
-  }
-
-  /** Time begins when the bucket is first mounted, or if the first call comes by another clock, then. */
-  begin(clock: Clock, now: number, used = true): void {
-    this.used = used;
-    if (clock !== this.clock) this.bucket.at = now;
-    this.clock = clock;
-  }
-
-  #now(): number {
-    return this.clock === undefined ? this.bucket.at : this.clock.now();
   }
 }
 
@@ -204,11 +188,10 @@ class TokenBucketGate implements Gate<number> {
   }
 
   enter(call: Call, now: number): number | Failure | Promise<number | Failure> {
-    const { bucket, terms, line } = this.policy;
+    const { bucket, terms } = this.policy;
     const cost = typeof terms.cost === 'number' ? terms.cost : checked(terms.cost(call));
     if (cost === 0) return cost;
-    if (!this.policy.used) this.policy.begin(this.scope.clock, now);
-    if (line !== undefined) line.advance(now);
+    this.policy.arrive(this.scope, now);
     const wait = bucket.wait(cost, now);
     if (wait === 0) return bucket.take(cost, now);
     const patience = call.waits ? Math.min(terms.maxWait, call.deadline - now) : 0;
@@ -219,27 +202,15 @@ class TokenBucketGate implements Gate<number> {
   settle(): void {} // the call ran: its tokens are spent
 
   cancel(cost: number): void {
-    const now = this.scope.clock.now();
-    this.policy.bucket.giveBack(cost, now);
-    this.policy.line?.advance(now);
+    this.policy.giveBack(cost, this.scope.clock.now());
   }
 
   #wait(call: Call, cost: number, wait: number, now: number): Promise<number | Failure> {
     const { policy, scope } = this;
-    const { clock } = scope;
-    const line = (policy.line ??= new WaitingLine(policy.bucket, (ring) => new Alarm(clock, ring)));
-    return new Promise((resolve) => {
-      const turn = new Turn(cost, now + policy.terms.maxWait, (granted) => {
-        call.waiter = undefined;
-        resolve(granted ? cost : this.#refuse(call, cost, policy.bucket.wait(cost, clock.now())));
-      });
-      call.waiter = (failure) => {
-        line.leave(turn, clock.now());
-        resolve(failure);
-      };
-      line.join(turn, now);
-      if (scope.listening) scope.emit('token-bucket.delayed', 'debug', call, { wait, cost });
-    });
+    const refuse = (): Failure => this.#refuse(call, cost, policy.bucket.wait(cost, scope.clock.now()));
+    const waiting = policy.wait(call, cost, now + policy.terms.maxWait, now, refuse);
+    if (scope.listening) scope.emit('token-bucket.delayed', 'debug', call, { wait, cost });
+    return waiting;
   }
 
   #refuse(call: Call, cost: number, retryAfter: number): Failure {

@@ -27,7 +27,7 @@ export class GateBench {
 
   constructor(policy: GatePolicy) {
     this.policy = policy;
-    this.#scope = new Scope('bench', this.clock, seededRandom(1), false, new Outlet(), policy.name ?? policy.kind);
+    this.#scope = new Scope('bench', this.clock, seededRandom(1), false, new Outlet(), undefined, policy.name ?? policy.kind);
     this.gate = policy.gate(this.#scope);
   }
 

@@ -2,33 +2,37 @@ import { describe, expect, test } from 'vitest';
 import { VirtualClock } from 'breakwater/testing';
 import { Call } from '../../src/core/call.ts';
 import { noOptions } from '../../src/core/call-options.ts';
-import { currentCalls, runAs } from '../../src/core/context.ts';
+import { currentCall, makersOf, runAs } from '../../src/core/context.ts';
 import { Outlet } from '../../src/core/events.ts';
 import { Scope } from '../../src/core/scope.ts';
 
 const scope = new Scope('context', new VirtualClock(), () => 0.5, false, new Outlet());
 const call = (): Call => new Call(scope, () => 1, noOptions, true, 0, Infinity);
-const callsIn = (maker: Call): Call[] => [...runAs(maker, () => currentCalls())];
+/** A call made where this code runs. */
+const callMade = (): Call => Object.assign(call(), { madeIn: currentCall() });
+const makers = (one: Call): Call[] => [...makersOf(one)];
 
-describe('the calls that code runs in', () => {
+describe('the calls in whose work a call is made', () => {
   test('are none outside of any work', () => {
-    expect([...currentCalls()]).toEqual([]);
+    expect(makers(callMade())).toEqual([]);
   });
 
   test('are the current one, those it derives from, and on outward the ones in whose work each was made', () => {
-    const [outer, inner] = [call(), call()];
-    const [attempt, again] = [outer.derive(), inner.derive()];
-    expect(runAs(attempt, () => callsIn(again))).toEqual([again, inner, attempt, outer]);
-    expect(callsIn(outer)).toEqual([outer]);
+    const outer = call();
+    const attempt = outer.derive();
+    const inner = runAs(attempt, callMade);
+    const again = inner.derive();
+    expect(makers(inner)).toEqual([attempt, outer]);
+    expect(runAs(again, () => makers(callMade()))).toEqual([again, inner, attempt, outer]);
   });
 
   test('stay known in what the work does later on', async () => {
-    const [outer, inner] = [call(), call()];
+    const outer = call();
     const later = runAs(outer, async () => {
       await Promise.resolve();
-      return callsIn(inner);
+      return makers(callMade());
     });
-    expect(await later).toEqual([inner, outer]);
+    expect(await later).toEqual([outer]);
   });
 });
 

@@ -101,9 +101,17 @@ describe('a policy per key', () => {
     expect(await reasonOf(run(() => 1, { key: 'ada' }))).toMatchObject({
       code: 'ERR_RATE_LIMITED',
       key: 'ada',
-      policy: 'per-key',
+      policy: 'per-key (token-bucket)',
       retryAfter: 60_000,
     });
+  });
+
+  test('refuses a factory that hands out one policy for all keys: their limits would be one', () => {
+    const one = tokenBucket({ rate: 1 });
+    const { run } = limitedBy(() => one);
+    return expect(run(() => 1, { key: 'ada' })).rejects.toThrow(
+      'perKey: expected a function that makes a new policy each time, got the same one again',
+    );
   });
 
   test('tells the factory the key, so that limits can differ', () => {

@@ -20,10 +20,20 @@ describe('a bulkhead with a queue', () => {
     if (Number(process.versions.node.split('.')[0]) < 24) expect(hooked('')).toBe(true);
   });
 
-  test('ends nested use in the bound it was given (B7)', async () => {
+  test('refuses nested use at once where the first stretch of the work shows it (B7)', async () => {
+    const one = pipeline([bulkhead({ maxConcurrent: 1, maxQueue: 1, maxWait: 50 })], { clock: new VirtualClock(), track: false });
+    await expect(one.execute(() => one.execute(() => 'inner'))).rejects.toMatchObject({ code: 'ERR_BULKHEAD_FULL' });
+  });
+
+  test('ends nested use that comes after an await in the bound it was given (B7)', async () => {
     const clock = new VirtualClock();
-    const one = pipeline([bulkhead({ maxConcurrent: 1, maxQueue: 1, maxWait: 50 })], { clock });
-    const nested = one.execute(() => one.execute(() => 'inner')).catch((reason: unknown) => reason);
+    const one = pipeline([bulkhead({ maxConcurrent: 1, maxQueue: 1, maxWait: 50 })], { clock, track: false });
+    const nested = one
+      .execute(async () => {
+        await Promise.resolve();
+        return one.execute(() => 'inner');
+      })
+      .catch((reason: unknown) => reason);
     await clock.advance(50);
     expect(await nested).toMatchObject({ code: 'ERR_QUEUE_TIMEOUT' });
     expect(one.snapshot().policies).toMatchObject([{ active: 0, queued: 0 }]);
