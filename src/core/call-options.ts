@@ -26,7 +26,7 @@ export interface CallOptions {
   readonly tags?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** The same, as read. */
+/** The same, as read, with what policies add for the calls that derive from it. */
 export interface CallSettings {
   readonly signal: AbortSignal | undefined;
   /** ms from now; `undefined` if the caller did not say. */
@@ -37,13 +37,18 @@ export interface CallSettings {
   readonly idempotent: boolean | undefined;
   readonly idempotencyKey: string | undefined;
   readonly tags: Readonly<Record<string, unknown>>;
+  readonly hedge: number;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 const priorities: ReadonlySet<unknown> = new Set<Priority>(['critical-plus', 'critical', 'sheddable-plus', 'sheddable', 'best-effort']);
 
+/** What no caller gives. */
+const added = Object.freeze({ hedge: 0, headers: Object.freeze({}) as CallSettings['headers'] });
+
 const noTags: CallSettings['tags'] = Object.freeze({});
 
-const fields: Fields<CallSettings> = {
+const fields: Fields<Omit<CallSettings, keyof typeof added>> = {
   signal: field<AbortSignal>('an AbortSignal', (value) => (isSignal(value) ? value : undefined)).optional(),
   deadline: duration({ infinite: true }).optional(),
   key: field('a string', (value) => (typeof value === 'string' ? value : undefined)).optional(),
@@ -57,11 +62,11 @@ const fields: Fields<CallSettings> = {
 };
 
 /** What stands when nothing is given. */
-export const noOptions: CallSettings = readOptions('call', fields, {});
+export const noOptions: CallSettings = { ...readOptions('call', fields, {}), ...added };
 
 /** Reads the options of one execution. Those in plain order are taken as they are; the table is asked where one is not, and tells what is wrong. */
 export function readCallOptions(given: CallOptions): CallSettings {
-  return inOrder(given) ? taken(given) : readOptions('call', fields, given);
+  return inOrder(given) ? taken(given) : { ...readOptions('call', fields, given), ...added };
 }
 
 /** The same settings with another key. @throws OptionsError */
@@ -98,7 +103,8 @@ function taken({
   idempotencyKey,
   tags = noTags,
 }: PlainOptions): CallSettings {
-  return { signal, deadline, key, priority, operation, idempotent, idempotencyKey, tags };
+  const { hedge, headers } = added;
+  return { signal, deadline, key, priority, operation, idempotent, idempotencyKey, tags, hedge, headers };
 }
 
 function isSignal(value: unknown): value is AbortSignal {

@@ -1,5 +1,5 @@
 import type { Alarm } from './alarm.ts';
-import { type Carried, idempotencyKeyOf, nothing } from './carried.ts';
+import { idempotencyKeyOf } from './idempotency.ts';
 import { asGentle, isGentle } from './gentle.ts';
 import { subscribe, unsubscribe, type Cancellable } from './signals.ts';
 import { type Leftover, Leftovers } from './leftovers.ts';
@@ -51,15 +51,12 @@ export class Call implements Cancellable {
   retrier: object | undefined = undefined;
   /** The call in whose work this one was made, if that is known (see `currentCall`). */
   madeIn: Call | undefined = undefined;
-  /** True once its pipeline has answered. */
-  over = false;
   /** Rings at the deadline, if there is one. */
   alarm: Alarm | undefined = undefined;
-  /** Neighbours among the calls its pipeline has under way. */
+  /** Neighbours among the calls its pipeline has under way; one that is over has itself in front. */
   before: Call | undefined = undefined;
   after: Call | undefined = undefined;
-  readonly #options: CallSettings;
-  #carried: Carried = nothing;
+  #options: CallSettings;
   #controller: AbortController | undefined = undefined;
   /** Calls derived from this one, linked through `#sibling`. */
   #child: Call | undefined = undefined;
@@ -115,20 +112,25 @@ export class Call implements Cancellable {
 
   /** Which of the runs side by side this is: 0 is the first, the others are hedges. */
   get hedge(): number {
-    return this.#carried.hedge;
+    return this.#options.hedge;
   }
 
   set hedge(hedge: number) {
-    this.#carried = { ...this.#carried, hedge };
+    this.#options = { ...this.#options, hedge };
   }
 
   /** Headers that policies want sent along: what attempt this is, an idempotency key. Whoever sends the request merges them into its own. */
   get headers(): Readonly<Record<string, string>> {
-    return this.#carried.headers;
+    return this.#options.headers;
   }
 
   set headers(headers: Readonly<Record<string, string>>) {
-    this.#carried = { ...this.#carried, headers: Object.freeze({ ...headers }) };
+    this.#options = { ...this.#options, headers: Object.freeze({ ...headers }) };
+  }
+
+  /** True once its pipeline has answered. */
+  get over(): boolean {
+    return this.before === this;
   }
 
   /** The call as its caller made it. */
@@ -164,7 +166,6 @@ export class Call implements Cancellable {
     child.failure = this.failure;
     child.retrier = this.retrier;
     child.onLate = this.onLate;
-    child.#carried = this.#carried;
     child.#sibling = this.#child;
     this.#child = child;
     return child;

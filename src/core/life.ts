@@ -47,7 +47,6 @@ export class Life {
   close(call: Call, outcome: Outcome): void {
     call.alarm?.clear();
     call.unfollow();
-    call.over = true;
     call.madeIn = undefined;
     this.#delete(call);
     if (this.#scope.listening) emitSettled(this.#scope, call, outcome);
@@ -68,6 +67,7 @@ export class Life {
     if (before === undefined) this.#newest = after;
     else before.after = after;
     if (after !== undefined) after.before = before;
+    call.before = call;
     this.active--;
     if (this.closed && this.active === 0) for (const tell of this.#whenIdle.splice(0)) tell();
   }

@@ -31,13 +31,13 @@ export function follow(call: Call, work: (call: Call) => unknown): Promise<Outco
   const before = beginStretch(call);
   try {
     const result = work(call);
+    endStretch(before);
     if (result instanceof Promise && result.then === Promise.prototype.then) promise = Promise.resolve(result);
     else if (isThenable(result)) promise = new Promise((resolve) => resolve(result));
     else return Promise.resolve(call.failure ?? result);
   } catch (error) {
-    return Promise.resolve(call.failure ?? thrown(error));
-  } finally {
     endStretch(before);
+    return Promise.resolve(call.failure ?? thrown(error));
   }
   if (call.failure !== undefined && !isGentle(call.failure)) {
     // Cut while the work's own first stretch ran: nobody was there yet to be told.
