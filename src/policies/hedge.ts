@@ -25,8 +25,9 @@ import { type PolicyOptions, commonFields } from '../core/mode.ts';
 import { type Duration, Field, type Fields, count, duration, field, fn, group, numeric, ratio, readOptions } from '../core/options.ts';
 import type { Settled } from '../core/outcome.ts';
 import type { PlainData, Policy } from '../core/policy.ts';
-import { type HedgeBudget, HedgeRules, type HedgeSettings, type HedgeState, type SuppressionReason } from '../stores/hedge-rules.ts';
+import { HedgeRules, type HedgeSettings, type HedgeState, type SuppressionReason } from '../stores/hedge-rules.ts';
 import type { HedgeCause } from '../stores/race.ts';
+import { type RetryBudget, isRetryBudget, retryBudget } from '../stores/retry-budget.ts';
 
 /** A delay learned from how long calls take: give `quantile`, or `maxExtraLoad`. */
 export interface LearnedDelayOptions {
@@ -64,8 +65,8 @@ export interface HedgeOptions<Sees = unknown, Adds = never> extends PolicyOption
   readonly idempotent?: true | ((call: Call) => boolean);
   /** What a hedge runs in place of the work (another replica, another region); `null`: no more hedges, `undefined`: the work. @defaultValue the work */
   readonly action?: (hedge: number, call: Call) => Work<Adds> | null | undefined;
-  /** What pays for hedges; share it with retries. @defaultValue one of its own */
-  readonly budget?: HedgeBudget;
+  /** What bounds the load that hedges add; share it with retries. `false`: nothing does. @defaultValue one of its own: a hedge for every fifth call, and 10 a second; with `maxExtraLoad` that share */
+  readonly budget?: RetryBudget | false;
   /** Whether to leave this hedge out. @defaultValue while a policy further in refuses calls, or is close to it */
   readonly suppressWhen?: (call: Call, hedge: number) => boolean;
 }
@@ -124,7 +125,9 @@ export const hedgeFields: Fields<HedgeSettings> = {
     .orFunction<(call: Call) => boolean>('(call) => boolean')
     .optional(),
   action: fn<NonNullable<HedgeSettings['action']>>('(hedge, call) => function, null or undefined').optional(),
-  budget: field<HedgeBudget>('a retry budget', (value) => (isBudget(value) ? value : undefined)).optional(),
+  budget: field<RetryBudget | false>('a retry budget, or false', (value) =>
+    value === false || isRetryBudget(value) ? value : undefined,
+  ).optional(),
   suppressWhen: fn<NonNullable<HedgeSettings['suppressWhen']>>('(call, hedge) => boolean').optional(),
   ...commonFields,
 };
@@ -146,9 +149,17 @@ function oneMeasure({ delay }: HedgeSettings): OptionProblem | undefined {
   return { path: 'delay.maxExtraLoad', expected: 'either quantile or maxExtraLoad', got: 'both' };
 }
 
-function isBudget(value: unknown): value is HedgeBudget {
-  const { withdraw, refund, started } = Object(value) as Partial<HedgeBudget>;
-  return [withdraw, refund, started].every((part) => typeof part === 'function');
+const fellows = new WeakMap<object, readonly unknown[]>();
+
+/** The errors of the other attempts, if this error is the one that a hedged call rejected with because all its attempts failed. */
+export function hedgeErrors(error: unknown): readonly unknown[] {
+  return fellows.get(Object(error) as object) ?? [];
+}
+
+/** The budget of a hedge that was given none. */
+function ownBudget(delay: HedgeSettings['delay']): RetryBudget {
+  const share = typeof delay === 'object' ? delay.maxExtraLoad : undefined;
+  return retryBudget(share === undefined ? {} : { ratio: share, minPerSecond: 0 });
 }
 
 class HedgePolicy<Sees, Adds> implements Hedge<Sees, Adds>, HedgeState {
@@ -157,6 +168,8 @@ class HedgePolicy<Sees, Adds> implements Hedge<Sees, Adds>, HedgeState {
   readonly mode: HedgeSettings['mode'];
   readonly settings: HedgeSettings;
   readonly learned: LearnedDelay | undefined;
+  readonly budget: RetryBudget | undefined;
+  readonly fellows = fellows;
   hedges = 0;
   won = 0;
   suppressed = 0;
@@ -166,6 +179,7 @@ class HedgePolicy<Sees, Adds> implements Hedge<Sees, Adds>, HedgeState {
     this.name = settings.name;
     this.mode = settings.mode;
     this.learned = typeof settings.delay === 'object' ? new LearnedDelay(settings.delay) : undefined;
+    this.budget = settings.budget === undefined ? ownBudget(settings.delay) : settings.budget || undefined;
   }
 
   mount: Hedge['mount'] = (next, scope, inside = []) => new HedgeRules(this, next, scope, inside).handle;
@@ -177,8 +191,8 @@ class HedgePolicy<Sees, Adds> implements Hedge<Sees, Adds>, HedgeState {
   }
 
   snapshot(): PlainData {
-    const { hedges, won, suppressed, delay } = this;
-    return { hedges, won, suppressed, delay };
+    const { hedges, won, suppressed, delay, budget } = this;
+    return { hedges, won, suppressed, delay, budget: budget?.snapshot() };
   }
 
   describe(): PlainData {

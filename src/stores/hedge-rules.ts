@@ -9,17 +9,8 @@ import { Failure, type Outcome, type Settled, settled } from '../core/outcome.ts
 import type { AnyPolicy, Handler } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import { strainedAmong } from '../core/strain.ts';
-import { type HedgeCause, type HedgeVerdict, Race, type RaceRules } from './race.ts';
-
-/** What pays for hedges: shared with retries, it bounds what both add. A {@link RetryBudget} is one. */
-export interface HedgeBudget {
-  /** Takes for one more attempt at `now` (ms); false if nothing is left. */
-  withdraw(now: number): boolean;
-  /** Gives back what was taken for an attempt that did not begin. */
-  refund(now: number): void;
-  /** A call began. */
-  started(now: number): void;
-}
+import { type AttemptEnd, type HedgeCause, type HedgeVerdict, Race, type RaceRules } from './race.ts';
+import type { RetryBudget } from './retry-budget.ts';
 
 /** Why a hedge did not begin. */
 export type SuppressionReason = 'strained' | 'budget' | 'deadline';
@@ -32,7 +23,7 @@ export interface HedgeSettings extends CommonSettings {
   readonly classify: Classifier<never> | undefined;
   readonly idempotent: true | ((call: Call) => boolean) | undefined;
   readonly action: ((hedge: number, call: Call) => Work<unknown> | null | undefined) | undefined;
-  readonly budget: HedgeBudget | undefined;
+  readonly budget: RetryBudget | false | undefined;
   readonly suppressWhen: ((call: Call, hedge: number) => boolean) | undefined;
 }
 
@@ -41,19 +32,16 @@ export interface HedgeState {
   readonly settings: HedgeSettings;
   /** Set if the delay is learned. */
   readonly learned: LearnedDelay | undefined;
+  /** What pays for hedges, if anything has to. */
+  readonly budget: RetryBudget | undefined;
+  /** By the first attempt's error: the errors of the others, if all failed. */
+  readonly fellows: WeakMap<object, readonly unknown[]>;
   /** Hedges begun. */
   hedges: number;
   /** Hedges that answered first. */
   won: number;
   /** Hedges left out. */
   suppressed: number;
-}
-
-const failuresByFirst = new WeakMap<object, readonly unknown[]>();
-
-/** The errors of the other attempts, if all attempts of a hedged call failed and this error is the first one's, which the call rejected with. */
-export function hedgeErrors(error: unknown): readonly unknown[] {
-  return failuresByFirst.get(Object(error) as object) ?? [];
 }
 
 /** A hedge in its place in one pipeline. */
@@ -72,11 +60,12 @@ export class HedgeRules implements RaceRules {
     this.#state = state;
     this.#settings = state.settings;
     this.#inside = inside;
+    state.budget?.join(scope.clock);
   }
 
   readonly handle: Handler = (call) => {
     if (this.maxHedges === 0 || !this.#mayRunTwice(call)) return this.next(call);
-    this.#settings.budget?.started(call.at);
+    this.#state.budget?.started(call.at);
     return new Race(this, call).run();
   };
 
@@ -97,13 +86,20 @@ export class HedgeRules implements RaceRules {
 
   admit(hedge: number, call: Call, now: number, cause: HedgeCause): Work<unknown> | undefined {
     const by = this.#strainedBy(call, hedge);
-    if (by !== undefined) return this.#suppress(call, hedge, 'strained', by);
+    if (by !== undefined) {
+      this.#suppress(call, hedge, 'strained', by);
+      return undefined;
+    }
     const work = this.#workOf(hedge, call);
     if (work === null) return undefined;
-    const { budget } = this.#settings;
-    if (budget?.withdraw(now) === false) return this.#suppress(call, hedge, 'budget');
     const { scope } = this;
-    if (scope.shadow) budget?.refund(now);
+    const { budget } = this.#state;
+    if (budget?.withdraw(now, 'hedge', hedge - 1) === false) {
+      this.#suppress(call, hedge, 'budget');
+      budget.tellExhausted(scope, call);
+      return undefined;
+    }
+    if (scope.shadow) budget?.refund(now, 'hedge');
     else this.#state.hedges++;
     if (scope.listening)
       scope.emit(scope.shadow ? 'hedge.would-start' : 'hedge.started', 'info', call, { hedge, cause, after: now - call.at });
@@ -116,7 +112,7 @@ export class HedgeRules implements RaceRules {
 
   judge(outcome: Outcome, call: Call): HedgeVerdict {
     // What was turned away further in ends nothing while another attempt runs, and nothing more is to be sent there.
-    if (outcome instanceof Failure && outcome.kind === 'refused') return { final: false, pushback: Infinity };
+    if (outcome instanceof Failure && outcome.kind === 'refused') return { final: false, end: 'ignored', pushback: Infinity };
     const { verdict, retryable, retryAfter } = classify(outcome, call, this.scope, this.#settings.classify);
     const { accept } = this.#settings;
     let final = verdict !== 'failure' || !retryable;
@@ -127,13 +123,18 @@ export class HedgeRules implements RaceRules {
         this.scope.report('accept', error);
       }
     }
-    return { final, pushback: retryAfter };
+    return { final, end: final ? (verdict === 'failure' ? 'ignored' : verdict) : 'failure', pushback: retryAfter };
   }
 
-  learn(ms: number, now: number, answered: boolean): void {
-    const latencies = this.#state.learned?.latencies;
-    if (answered) latencies?.record(ms, now);
-    else latencies?.recordCensored(ms, now);
+  ended(attempt: number, end: AttemptEnd, ms: number, now: number): void {
+    const { learned, budget } = this.#state;
+    budget?.attempted(end === 'cut' ? 'ignored' : end, attempt === 0 ? undefined : 'hedge');
+    if (end === 'success') learned?.latencies.record(ms, now);
+    else if (end !== 'ignored') learned?.latencies.recordCensored(ms, now);
+  }
+
+  over(): void {
+    this.#state.budget?.ended();
   }
 
   decided(attempt: number, call: Call, ok: boolean): void {
@@ -144,7 +145,7 @@ export class HedgeRules implements RaceRules {
 
   failed([first, ...others]: readonly Outcome[], call: Call): void {
     const errors = others.filter((outcome) => outcome instanceof Failure).map(({ error }) => error);
-    if (first instanceof Failure && typeof first.error === 'object' && first.error !== null) failuresByFirst.set(first.error, errors);
+    if (first instanceof Failure && typeof first.error === 'object' && first.error !== null) this.#state.fellows.set(first.error, errors);
     if (this.scope.listening) this.scope.emit('hedge.failed', 'warn', call, { errors });
   }
 
@@ -153,7 +154,7 @@ export class HedgeRules implements RaceRules {
     if (idempotent === undefined || call.idempotent === false) return call.idempotent === true;
     if (idempotent === true) return true;
     try {
-      return idempotent(call) === true;
+      return (idempotent(call) as unknown) === true;
     } catch (error) {
       this.scope.report('idempotent', error);
       return false;
@@ -185,9 +186,8 @@ export class HedgeRules implements RaceRules {
     }
   }
 
-  #suppress(call: Call, hedge: number, reason: SuppressionReason, by?: string): undefined {
+  #suppress(call: Call, hedge: number, reason: SuppressionReason, by?: string): void {
     this.#state.suppressed++;
     if (this.scope.listening) this.scope.emit('hedge.suppressed', 'info', call, { hedge, reason, by });
-    return undefined;
   }
 }

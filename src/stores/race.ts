@@ -10,10 +10,14 @@ import type { Scope } from '../core/scope.ts';
 /** Why a hedge begins: its delay is over, or an attempt before it failed. */
 export type HedgeCause = 'delay' | 'failure';
 
-/** What an attempt's outcome means for the others. */
+/** How an attempt ended: with an answer, with a failure that another may not have, cut short, or in a way that says nothing. */
+export type AttemptEnd = 'success' | 'failure' | 'cut' | 'ignored';
+
+/** What an attempt's outcome means. */
 export interface HedgeVerdict {
   /** It answers the call. */
   readonly final: boolean;
+  readonly end: AttemptEnd;
   /** The wait the service asked for, ms; negative or endless: no more hedges. */
   readonly pushback: number | undefined;
 }
@@ -30,12 +34,14 @@ export interface RaceRules {
   /** A pushback asks for a wait that is longer than the call has time. */
   hopeless(hedge: number, call: Call): void;
   judge(outcome: Outcome, call: Call): HedgeVerdict;
-  /** An attempt took `ms`, or was cut short or failed after that time. */
-  learn(ms: number, now: number, answered: boolean): void;
+  /** An attempt ended after `ms`. */
+  ended(attempt: number, end: AttemptEnd, ms: number, now: number): void;
   /** Of several attempts this one decided, well or badly. */
   decided(attempt: number, call: Call, ok: boolean): void;
   /** All of several attempts failed. */
   failed(outcomes: readonly Outcome[], call: Call): void;
+  /** The call is over, however it ended. */
+  over(): void;
 }
 
 /** One run of the work among others. */
@@ -44,8 +50,8 @@ class Attempt {
   readonly number: number;
   readonly since: number;
   running = true;
-  /** True once it is known how long it took, or that it was cut short. */
-  learned = false;
+  /** True once it was told how it ended. */
+  told = false;
   outcome: Outcome = undefined;
   #released = false;
 
@@ -146,25 +152,25 @@ export class Race {
     this.#call.release(call);
     const now = call.scope.clock.now();
     if (this.#decided) {
-      this.#learn(attempt, now, !(outcome instanceof Failure));
+      this.#tell(attempt, 'cut', now);
       attempt.release(outcome);
       return this.#outcome;
     }
     if (outcome instanceof Failure && outcome === this.#call.failure) {
-      this.#learn(attempt, now, false);
+      this.#tell(attempt, 'cut', now);
       return this.#decide(outcome, undefined, now);
     }
-    const { final, pushback } = this.#rules.judge(outcome, call);
-    this.#learn(attempt, now, final && !(outcome instanceof Failure));
+    const { final, end, pushback } = this.#rules.judge(outcome, call);
+    this.#tell(attempt, end, now);
     if (final) return this.#decide(outcome, attempt, now);
     attempt.outcome = outcome;
     return this.#failed(now, pushback);
   }
 
-  #learn(attempt: Attempt, now: number, answered: boolean): void {
-    if (attempt.learned) return;
-    attempt.learned = true;
-    this.#rules.learn(now - attempt.since, now, answered);
+  #tell(attempt: Attempt, end: AttemptEnd, now: number): void {
+    if (attempt.told) return;
+    attempt.told = true;
+    this.#rules.ended(attempt.number, end, now - attempt.since, now);
   }
 
   /** An attempt failed in a way that another may not. */
@@ -196,6 +202,7 @@ export class Race {
     this.#decided = true;
     this.#outcome = outcome;
     this.#alarm?.clear();
+    this.#rules.over();
     const attempts = this.#attempts;
     if (attempts.length > 1 || winner === undefined) {
       this.#call.waiter = undefined;
@@ -221,7 +228,7 @@ export class Race {
         made(HedgeLostError, `${pipeline}: another attempt answered first`, { pipeline, policy, key: call.key }, stack),
         'aborted',
       );
-      this.#learn(attempt, now, false);
+      this.#tell(attempt, 'cut', now);
       call.onLate = (late) => attempt.release(late);
       call.cut(lost);
     }
