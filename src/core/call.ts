@@ -165,7 +165,6 @@ export class Call implements Cancellable {
     const child = new Call(this.scope, work, this.#options, this.waits, this.at, Math.min(deadline, this.deadline), attempt, this);
     child.failure = this.failure;
     child.retrier = this.retrier;
-    child.onLate = this.onLate;
     child.#sibling = this.#child;
     this.#child = child;
     return child;
@@ -245,7 +244,9 @@ export class Call implements Cancellable {
     const ended = (outcome: Outcome): void => {
       for (let call: Call | undefined = this; call !== undefined; call = call.parent) call.#leftovers?.delete(leftover);
       for (const tell of leftover) tell();
-      this.onLate?.(outcome);
+      let taker: Call | undefined = this;
+      while (taker !== undefined && taker.onLate === undefined) taker = taker.parent;
+      taker?.onLate?.(outcome);
       if (this.scope.listening) this.scope.emit('pipeline.late', 'warn', this, { attempt: this.attempt, ok: !isFailure(outcome) });
     };
     work.then(ended, (error: unknown) => ended(thrown(error)));
