@@ -44,7 +44,22 @@ export { circuitBreaker, type CircuitBreaker, type CircuitBreakerOptions } from 
 export type { CircuitControls, Isolation } from './stores/shared-circuit.ts';
 export type { CircuitChange, CircuitReason, CircuitSnapshot, CircuitState } from './algorithms/circuit-state.ts';
 export type { FailureTest } from './core/judgement.ts';
-export { fallback, type Fallback, type FallbackOptions } from './policies/fallback.ts';
+export { degrade, defaultSwitchboard, switchboard, type Degrade, type DegradeOptions } from './policies/degrade.ts';
+export type { AutomaticOptions, LoadOptions } from './stores/automatic-options.ts';
+export type { DegradeLevel } from './stores/lesser-level.ts';
+export type { FeatureCause, FeatureKind, FeatureState, LevelChange } from './stores/feature-switch.ts';
+export type { OrderOptions, SwitchboardAction, SwitchboardEntry } from './stores/order-book.ts';
+export type {
+  DegradePlan,
+  LevelHold,
+  PlanState,
+  Remark,
+  Switchboard,
+  SwitchboardOptions,
+  SwitchboardSnapshot,
+} from './stores/switchboard.ts';
+export { fallback, type Fallback, type FallbackOptions, type FallbackTier } from './policies/fallback.ts';
+export type { Covered } from './stores/covering-tier.ts';
 export { retry, type BackoffOptions, type GiveUpReason, type Retry, type RetryContext, type RetryOptions } from './policies/retry.ts';
 export { timeout, type Timeout, type TimeoutOptions } from './policies/timeout.ts';
 export { leakyBucket, type LeakyBucket, type LeakyBucketOptions, type LeakyBucketSnapshot } from './policies/leaky-bucket.ts';
