@@ -72,7 +72,7 @@ export class OrderBook {
 
   add(entry: SwitchboardEntry): void {
     this.#entries.push(entry);
-    if (this.#entries.length > this.#most) this.#entries = this.#entries.slice(-this.#most);
+    if (this.#entries.length > this.#most) this.#entries = this.#entries.slice(this.#entries.length - this.#most);
   }
 
   /** Oldest first. */
