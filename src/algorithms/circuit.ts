@@ -4,254 +4,156 @@
  * earlier one is never counted (after the generations of sony/gobreaker).
  */
 
-import type { CircuitNote, CircuitReason, CircuitSettings, CircuitReading, CircuitState, Standing } from './circuit-state.ts';
-import { Health } from './health.ts';
-import { Openings } from './openings.ts';
-import { Pass, ProbeRound } from './probes.ts';
-import type { Window } from './windows.ts';
+import { readingOf } from './circuit-reading.ts';
+import type { CircuitReading, CircuitReason, FailureHint } from './circuit-state.ts';
+import { CircuitStates } from './circuit-states.ts';
+import { Pass } from './pass.ts';
 
-const noProbes = { admitted: 0, succeeded: 0, failed: 0, inFlight: 0 };
+const noHint: FailureHint = { throttled: false, retryAfter: undefined };
 
 /** A circuit. Whoever uses it empties `notes` after each call. */
-export class Circuit {
-  readonly notes: CircuitNote[] = [];
-  /** The last failure that was counted: an error, or a result judged bad. */
-  lastFailure: unknown = undefined;
-  state: CircuitState = 'closed';
-  epoch = 0;
-  readonly #settings: CircuitSettings;
-  readonly #health: Health;
-  readonly #openings = new Openings();
-  /** What an isolated circuit goes back to. */
-  #beneath: Standing = 'closed';
-  /** Reasons of the isolations that hold, by their tokens. */
-  readonly #isolations = new Map<object, string | undefined>();
-  #round: ProbeRound | undefined = undefined;
-  #since: number;
-  #closedAt: number;
-  #rejected = 0;
-  #late = 0;
-
-  constructor(settings: CircuitSettings, now: number) {
-    this.#settings = settings;
-    this.#health = new Health(settings);
-    this.#since = this.#closedAt = now;
-  }
-
-  /** Admits a call or (`undefined`) does not. */
-  enter(now: number): Pass | undefined {
-    if (this.state === 'closed') return new Pass(this.epoch, now);
+export class Circuit extends CircuitStates {
+  /** Admits a call or (`undefined`) does not; `u` is chance, in [0, 1). */
+  enter(now: number, u = 0): Pass | undefined {
+    if (this.plain) return new Pass(this.epoch, now);
     this.advance(now);
-    const pass = this.#passOf(now);
-    if (pass === undefined) this.#rejected++;
+    const pass = this.#passOf(now, u);
+    if (pass === undefined) this.rejected++;
     return pass;
   }
 
   /** Counts the end of an admitted call; false if it began in an earlier epoch or its lease had ended, and so does not count. */
-  settle(pass: Pass, verdict: 'success' | 'failure' | 'ignored', failure: unknown, now: number): boolean {
-    if (this.state !== 'closed') this.advance(now);
-    const { state } = this;
-    if (pass.epoch !== this.epoch || (state === 'half-open' && this.#round?.leave(pass) !== true)) {
-      this.#late++;
+  settle(pass: Pass, verdict: 'success' | 'failure' | 'ignored', failure: unknown, now: number, hint: FailureHint = noHint): boolean {
+    if (!this.plain) this.#leave(pass, now);
+    if (pass.epoch !== this.epoch || (this.state === 'half-open' && this.round?.leave(pass) !== true)) {
+      this.late++;
       return false;
     }
-    if (state === 'disabled') return true;
-    if (verdict === 'ignored') {
-      if (state === 'half-open') this.#discount();
-      else this.#health.window.ignore(now);
-      return true;
-    }
-    const failed = verdict === 'failure';
-    const ms = Math.max(0, now - pass.at);
-    const slow = ms > this.#settings.slowCall;
-    if (failed) this.lastFailure = failure;
-    this.#health.extend(failed);
-    if (state === 'half-open') {
-      this.#round?.count(failed, slow);
-      this.#decide(now);
-    } else {
-      this.#health.window.record(failed, slow, ms, now);
-      const symptom = state === 'closed' ? this.#health.symptom : undefined;
-      if (symptom !== undefined) this.#open(symptom, now);
-    }
+    if (verdict !== 'ignored') this.#count(verdict === 'failure', failure, Math.max(0, now - pass.at), now, hint);
+    else if (this.state === 'half-open') this.#discount();
+    else if (this.state !== 'disabled') this.health.window.ignore(now);
     return true;
   }
 
   /** Takes back a pass whose call did not run. */
   release(pass: Pass, now: number): void {
-    this.advance(now);
-    if (pass.epoch === this.epoch && this.#round?.leave(pass) === true) this.#discount();
+    this.#leave(pass, now);
+    if (pass.epoch === this.epoch && this.round?.leave(pass) === true) this.#discount();
   }
 
-  /** Does what is due: leases and rounds that ended, open time that is over. */
+  /** Does what is due: leases and rounds that ended, open time that is over, a ramp that is complete, calls under way that are slow by now. */
   advance(now: number): void {
-    const round = this.#round;
-    while (this.state === 'half-open' && round !== undefined && this.#round === round) {
+    const { round } = this;
+    const { probeTimeout, onExpire } = this.settings.probes;
+    while (this.state === 'half-open' && round !== undefined && this.round === round) {
       const { nextDue, until } = round;
       if (Math.min(nextDue, until) > now) return;
-      if (nextDue > until) {
-        this.#open('half-open-expired', until);
-      } else {
-        this.#note('probe-expired', { after: this.#settings.probes.probeTimeout, probes: round.expire(nextDue) });
+      if (nextDue <= until) {
+        this.note('probe-expired', { after: probeTimeout, probes: round.expire(nextDue) });
         this.#decide(nextDue);
-      }
+      } else if (onExpire === 'close') this.become('closed', 'half-open-expired', until);
+      else this.trip('half-open-expired', until);
     }
-    if (this.state === 'open' && now >= this.#openings.until) this.#become('half-open', 'elapsed', now);
-  }
-
-  /** Milliseconds until an open circuit may be tried. */
-  remaining(now: number): number {
-    return this.state === 'open' ? Math.max(0, this.#openings.until - now) : 0;
-  }
-
-  /** Why it is isolated, if somebody said so: the latest reason that still holds. */
-  get isolationReason(): string | undefined {
-    return [...this.#isolations.values()].findLast((reason) => reason !== undefined);
-  }
-
-  /** Opens, for `ms` or as long as the settings say. An open circuit is only touched if `ms` is given. */
-  open(now: number, ms?: number): void {
-    this.advance(now);
-    if (this.standing !== 'open') this.#open('manual', now, ms);
-    else if (ms !== undefined) this.#openings.last(now, ms);
-  }
-
-  /** Begins a round of probes; false if the circuit is not open. */
-  halfOpen(now: number): boolean {
-    this.advance(now);
-    if (this.standing === 'open') this.#become('half-open', 'manual', now);
-    return this.standing === 'half-open';
-  }
-
-  /** Closes, disables or disarms; closing from elsewhere starts with an empty window. */
-  put(to: 'closed' | 'disabled' | 'metrics-only', now: number): void {
-    this.advance(now);
-    if (this.standing !== to) this.#become(to, 'manual', now);
-  }
-
-  /** As new, whatever held it. */
-  reset(now: number): void {
-    this.advance(now);
-    this.#isolations.clear();
-    this.#openings.count = 0;
-    this.lastFailure = undefined;
-    this.#become('closed', 'manual', now);
-  }
-
-  /** Refuses all calls until every token is released. */
-  isolate(token: object, reason: string | undefined, now: number): void {
-    this.advance(now);
-    if (this.#isolations.size === 0) this.#beneath = this.state as Standing;
-    this.#isolations.set(token, reason);
-    if (this.state !== 'isolated') this.#show('isolated', 'manual', now);
-  }
-
-  /** Gives an isolation back; with the last one the circuit stands again where it stood. */
-  restore(token: object, now: number): void {
-    if (!this.#isolations.delete(token) || this.#isolations.size > 0) return;
-    if (this.#beneath === 'half-open') this.#round = new ProbeRound(this.#settings.probes, now);
-    this.#show(this.#beneath, 'resumed', now);
-  }
-
-  /** Moves all times by so many ms: the clock is read from elsewhere from now on. */
-  shift(ms: number): void {
-    this.#since += ms;
-    this.#closedAt += ms;
-    this.#openings.until += ms;
-    if (this.#round !== undefined) this.#round.until += ms;
+    if (this.state === 'open' && now >= this.openings.until) this.become('half-open', 'elapsed', now);
+    if (this.ramping && this.share(now) === 1) this.ramp(false);
+    if (this.#isCounting && this.health.look(now)) this.#judge(now, 0, noHint);
   }
 
   /** The numbers at `now`. */
   read(now: number): CircuitReading {
     this.advance(now);
-    const { window, failuresInRow, successesInRow } = this.#health;
-    window.expire(now);
-    const { minCalls } = this.#settings;
-    const { calls, failures, slow, slowFailures, ignored } = this.#counts;
-    const { admitted, succeeded, failed, inFlight } = this.#round ?? noProbes;
-    const remaining = this.remaining(now);
-    return {
-      state: this.state,
-      since: this.#since,
-      openCount: this.#rested(now) ? 0 : this.#openings.count,
-      remaining: remaining === Infinity ? undefined : remaining,
-      calls,
-      successes: calls - failures,
-      failures,
-      slow,
-      slowFailures,
-      ignored,
-      rejected: this.#rejected,
-      late: this.#late,
-      failureRate: calls < minCalls ? undefined : failures / calls,
-      slowRate: calls < minCalls ? undefined : slow / calls,
-      averageMs: window.calls === 0 ? undefined : window.totalMs / window.calls,
-      consecutiveFailures: failuresInRow,
-      consecutiveSuccesses: successesInRow,
-      probes: { admitted, succeeded, failed, inFlight },
-    };
+    return readingOf(this, now);
   }
 
-  /** What counts now: the probes of the round, or what is in the window. */
-  get #counts(): Pick<Window, 'calls' | 'failures' | 'slow' | 'slowFailures' | 'ignored'> {
-    return this.#round ?? this.#health.window;
+  /** Opens, for `ms` or as long as the settings say. An open circuit is only touched if `ms` is given. */
+  open(now: number, ms?: number): void {
+    this.advance(now);
+    if (this.standing !== 'open') this.trip('manual', now, ms);
+    else if (ms !== undefined) this.openings.last(now, ms);
   }
 
-  /** Where it stands beneath an isolation. */
-  get standing(): Standing {
-    return this.state === 'isolated' ? this.#beneath : this.state;
+  /** Begins a round of probes; false if the circuit is not open. */
+  halfOpen(now: number, reason: CircuitReason = 'manual'): boolean {
+    this.advance(now);
+    if (this.standing === 'open') this.become('half-open', reason, now);
+    return this.standing === 'half-open';
   }
 
-  /** Whether it has been closed for so long that openings count anew. */
-  #rested(now: number): boolean {
-    return this.standing === 'closed' && now - this.#closedAt >= this.#settings.resetAfter;
+  /** Closes, disables or disarms; closing from elsewhere starts with an empty window. Who closes a closed one lets all calls in. */
+  put(to: 'closed' | 'disabled' | 'metrics-only', now: number, reason: CircuitReason = 'manual'): void {
+    this.advance(now);
+    if (this.standing !== to) this.become(to, reason, now);
+    else this.ramp(false);
   }
 
-  #passOf(now: number): Pass | undefined {
-    if (this.state === 'half-open') return this.#round?.enter(this.epoch, now);
-    return this.state === 'open' || this.state === 'isolated' ? undefined : new Pass(this.epoch, now);
+  /** As new, whatever held it. */
+  reset(now: number): void {
+    this.advance(now);
+    this.isolations.clear();
+    this.openings.count = 0;
+    this.lastFailure = undefined;
+    this.become('closed', 'manual', now);
+  }
+
+  /** Refuses all calls until every token is released. */
+  isolate(token: object, reason: string | undefined, now: number): void {
+    this.advance(now);
+    this.hold(token, reason, now);
+  }
+
+  /** Whether calls pass and are counted. */
+  get #isCounting(): boolean {
+    return this.state === 'closed' || this.state === 'metrics-only';
+  }
+
+  #passOf(now: number, u: number): Pass | undefined {
+    if (this.state === 'half-open') return this.round?.enter(this.epoch, now);
+    if (this.state === 'open' || this.state === 'isolated' || (this.ramping && u >= this.share(now))) return undefined;
+    return (this.#isCounting ? this.health.inFlight?.enter(this.epoch, now) : undefined) ?? new Pass(this.epoch, now);
+  }
+
+  /** A call has ended, and is under way no more: what is due is looked for among the others. */
+  #leave(pass: Pass, now: number): void {
+    if (pass.epoch === this.epoch) this.health.inFlight?.leave(pass);
+    this.advance(now);
+  }
+
+  #count(failed: boolean, failure: unknown, ms: number, now: number, hint: FailureHint): void {
+    const { health, state } = this;
+    if (state === 'disabled') return;
+    const slow = health.isSlow(ms, now);
+    if (failed) this.#blame(failure, now, hint);
+    health.extend(failed, failed && hint.throttled);
+    if (state === 'half-open') {
+      this.round?.count(failed, slow);
+      this.#decide(now);
+    } else {
+      health.record(failed, slow, ms, now);
+      this.#judge(now, 1, failed ? hint : noHint);
+    }
+  }
+
+  #blame(failure: unknown, now: number, { retryAfter }: FailureHint): void {
+    this.lastFailure = failure;
+    if (retryAfter !== undefined && retryAfter > 0) this.openings.ask(now, Math.min(retryAfter, this.settings.maxRetryAfter));
+  }
+
+  /** Opens if a condition is met, `judged` more calls having been judged. */
+  #judge(now: number, judged: number, hint: FailureHint): void {
+    const { health, epoch } = this;
+    const { tripWhen } = this.settings;
+    if (health.isCold(now, judged) || this.state !== 'closed') return;
+    const symptom = health.symptom(this.share(now), hint) ?? (tripWhen?.(readingOf(this, now)) === true ? 'trip-when' : undefined);
+    if (symptom !== undefined && this.epoch === epoch) this.trip(symptom, now); // else the user's function gave a command meanwhile
   }
 
   #decide(now: number): void {
-    const decision = this.#round?.decision;
-    if (decision === 'close') this.#become('closed', 'probes', now);
-    else if (decision === 'open') this.#open('probes', now);
+    const decision = this.round?.decision;
+    if (decision === 'close') this.become('closed', 'probes', now);
+    else if (decision === 'open') this.trip('probes', now);
   }
 
   #discount(): void {
-    if (this.#round?.discount() === true) this.#note('starved', { ignored: this.#round.ignored });
-  }
-
-  #open(reason: CircuitReason, now: number, ms?: number): void {
-    const { epoch } = this;
-    const count = this.#rested(now) ? 1 : this.#openings.count + 1;
-    const lasting = ms ?? this.#settings.openFor(count);
-    if (this.epoch !== epoch) return; // a function of the user's gave a command meanwhile
-    const { calls, failures, slow } = this.#counts;
-    this.#openings.add(count, now, lasting);
-    this.#become('open', reason, now, { calls, failures, slow });
-  }
-
-  #become(to: Standing, reason: CircuitReason, now: number, counts?: object): void {
-    if (to === 'closed') this.#closedAt = now;
-    this.#health.clear();
-    this.#round = to === 'half-open' ? new ProbeRound(this.#settings.probes, now) : undefined;
-    if (this.#isolations.size > 0) this.#beneath = to;
-    else this.#show(to, reason, now, counts);
-  }
-
-  #show(to: CircuitState, reason: CircuitReason, now: number, counts?: object): void {
-    const from = this.state;
-    this.epoch++;
-    this.state = to;
-    this.#since = now;
-    this.#rejected = this.#late = 0;
-    if (to === from) return;
-    const opening = to === 'open' && { openCount: this.#openings.count, openFor: this.#openings.ms, error: this.lastFailure };
-    this.#note(to, { from, reason, ...opening, ...counts, ...(to === 'isolated' && { why: this.isolationReason }) });
-  }
-
-  #note(type: CircuitNote['type'], fields: object): void {
-    this.notes.push({ type, fields });
+    if (this.round?.discount() === true) this.note('starved', { ignored: this.round.ignored });
   }
 }

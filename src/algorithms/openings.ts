@@ -29,15 +29,24 @@ export function openTime({ initial, factor, max, jitter }: OpenTimeSettings, n: 
 export class Openings {
   /** Openings in a row. */
   count = 0;
-  /** How long the latest one lasts, ms. */
+  /** When the latest one began, and how long it lasts, ms. */
+  at = 0;
   ms = 0;
   /** When it ends. */
   until = 0;
+  /** Until when failures asked to be left alone. */
+  asked = -Infinity;
 
   /** One more that begins at `now`, number `count` in a row. */
   add(count: number, now: number, ms: number): void {
     this.count = count;
+    this.at = now;
     this.last(now, ms);
+  }
+
+  /** A failure asks for a wait of `ms`. */
+  ask(now: number, ms: number): void {
+    this.asked = Math.max(this.asked, now + ms);
   }
 
   /** The present one lasts for `ms` from `now`. */

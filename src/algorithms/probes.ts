@@ -1,6 +1,7 @@
 /** Half-open: a few calls are let through to find out whether it works again. Pure: time comes in as `now`, in ms. */
 
 import { Deadlines, type Expiring } from './deadlines.ts';
+import { Pass } from './pass.ts';
 
 /** How a circuit is tried out. `Time` is what a length of time is given as: ms, once read. */
 export interface ProbeSettings<Time = number> {
@@ -12,23 +13,12 @@ export interface ProbeSettings<Time = number> {
   readonly successRate: number;
   /** A probe that takes longer counts as failed and gives up its place; its result is late. @defaultValue `'30s'` */
   readonly probeTimeout: Time;
-  /** A round that has not been decided after this time opens the circuit again. @defaultValue `Infinity` */
+  /** A round that has not been decided after this time ends as `onExpire` says. @defaultValue `Infinity` */
   readonly maxDuration: Time;
+  /** What becomes of the circuit when a round ends without a decision. @defaultValue `'open'` */
+  readonly onExpire: 'open' | 'close';
   /** Whether a round ends as soon as its result is certain (`early`), or when all its probes have ended. @defaultValue `'early'` */
   readonly decide: 'early' | 'all';
-}
-
-/** A call admitted by a circuit. The epoch tells in which state it began. */
-export class Pass {
-  readonly epoch: number;
-  readonly at: number;
-  /** Whatever its owner wants to remember. */
-  subject: unknown = undefined;
-
-  constructor(epoch: number, at: number) {
-    this.epoch = epoch;
-    this.at = at;
-  }
 }
 
 /** A call admitted to try the circuit out, on a lease: after `due` its place is taken from it. */
@@ -86,12 +76,17 @@ export class ProbeRound {
     return this.#leases.next;
   }
 
+  /** Whether there is a place for one more probe. */
+  get hasPlace(): boolean {
+    const { calls, concurrency } = this.#settings;
+    const { size } = this.#leases;
+    return size < concurrency && size + this.calls < calls;
+  }
+
   /** Admits a probe if there is a place for it. */
   enter(epoch: number, now: number): Probe | undefined {
-    const { calls, concurrency, probeTimeout } = this.#settings;
-    const { size } = this.#leases;
-    if (size >= concurrency || size + this.calls >= calls) return undefined;
-    const probe = new Probe(epoch, now, now + probeTimeout);
+    if (!this.hasPlace) return undefined;
+    const probe = new Probe(epoch, now, now + this.#settings.probeTimeout);
     this.#leases.add(probe);
     this.admitted++;
     return probe;

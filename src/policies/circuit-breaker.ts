@@ -15,44 +15,96 @@
  * @module
  */
 
-import type { CircuitChange, CircuitSnapshot } from '../algorithms/circuit-state.ts';
+import type { CircuitChange, CircuitSnapshot, CircuitState, SlowSettings, WarmUpSettings } from '../algorithms/circuit-state.ts';
 import type { OpenTimeSettings } from '../algorithms/openings.ts';
-import type { Pass, ProbeSettings } from '../algorithms/probes.ts';
-import type { CountWindowSettings, TimeWindowSettings, WindowSettings } from '../algorithms/windows.ts';
+import type { Pass } from '../algorithms/pass.ts';
+import type { RampSettings } from '../algorithms/ramp.ts';
+import {
+  type CallEwmaSettings,
+  type CountWindowSettings,
+  type TimeEwmaSettings,
+  type TimeWindowSettings,
+  lengthOf,
+} from '../algorithms/windows.ts';
 import type { Call } from '../core/call.ts';
+import { type Classifier, classify } from '../core/classification.ts';
+import { wallTime } from '../core/clock.ts';
 import { CircuitIsolatedError, CircuitOpenError, made } from '../core/errors.ts';
 import { type FailureTest, judge } from '../core/judgement.ts';
-import { type Duration, Field, type Fields, type Rule, count, duration, field } from '../core/options.ts';
-import { fn, group, numeric, oneOf, ratio, readOptions, show, text } from '../core/options.ts';
-import { Failure, refuse } from '../core/outcome.ts';
+import { type CommonSettings, type PolicyOptions, commonFields } from '../core/mode.ts';
+import { type Duration, type Fields, count, duration, field, flag, fn, oneOf, readOptions } from '../core/options.ts';
+import { Failure, type Outcome, refuse } from '../core/outcome.ts';
 import { type GatePolicy, type PlainData, type Policy, mountAlone } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Gate } from '../core/stage.ts';
+import {
+  halfOpenField,
+  openForField,
+  rampUpField,
+  recoverField,
+  share,
+  slowCallField,
+  warmUpField,
+  windowField,
+} from '../stores/circuit-fields.ts';
+import type { HalfOpenSettings, Refuse } from '../stores/circuit-line.ts';
+import { type CircuitBreakerSettings, completed, described, rules } from '../stores/circuit-rules.ts';
+import type { OpenFor, TripTest } from '../stores/circuit-questions.ts';
+import type { RecoverySettings } from '../stores/recovery.ts';
 import { type CircuitControls, SharedCircuit } from '../stores/shared-circuit.ts';
 
-/** Options of {@link circuitBreaker}. Rates are 0 to 1, and a condition is met when its value is reached. */
-export interface CircuitBreakerOptions<Sees = unknown> {
-  /** What is judged: the calls of the last so many ms, or the last so many calls. @defaultValue `'30s'` */
+/** Options of {@link circuitBreaker}. Rates are 0 to 1. Any one condition opens; the failure rate is one unless another is given without it. */
+export interface CircuitBreakerOptions<Sees = unknown> extends PolicyOptions {
+  /**
+   * What is judged: the calls of the last so many ms, the last so many calls, or averages in which calls count the less the longer ago they were
+   * (`halfLife`) or the more came after them (`halfLifeCalls`). @defaultValue `'30s'`
+   */
   readonly window?:
-    Duration | (Pick<TimeWindowSettings<Duration>, 'duration'> & Partial<TimeWindowSettings<Duration>>) | CountWindowSettings;
-  /** Share of failed calls that opens. With `consecutiveFailures` it must be given to count. @defaultValue `0.5` */
+    | Duration
+    | (Pick<TimeWindowSettings<Duration>, 'duration'> & Partial<TimeWindowSettings<Duration>>)
+    | CountWindowSettings
+    | TimeEwmaSettings<Duration>
+    | CallEwmaSettings;
+  /** Share of failed calls that opens. @defaultValue `0.5` */
   readonly failureRate?: number;
-  /** A call that takes longer is slow. @defaultValue none */
-  readonly slowCall?: Duration;
-  /** Share of slow calls that opens, if `slowCall` is given. @defaultValue `0.5` */
+  /** A call that takes longer is slow: a time, or so many times what is usual. @defaultValue none */
+  readonly slowCall?: Duration | (Pick<SlowSettings<Duration>, 'quantile'> & Partial<SlowSettings<Duration>>);
+  /** Share of slow calls that opens, if `slowCall` is given; with `badRate` it must be given to count. @defaultValue `0.5` */
   readonly slowRate?: number;
-  /** So many failures in a row open, whatever the window holds. @defaultValue none */
+  /** Whether a call counts as slow from when it is, though it has not ended, so that a dependency that hangs opens too. @defaultValue `true` */
+  readonly slowInFlight?: boolean;
+  /** Share of calls that opens if they failed or were slow; one that did both counts once. @defaultValue none */
+  readonly badRate?: number;
+  /** Whether a rate opens when it is reached, or only above. @defaultValue `'at-least'` */
+  readonly comparison?: 'at-least' | 'above';
+  /** So many failures in a row open, whatever the window holds. Throttled calls (429) are none of them. @defaultValue none */
   readonly consecutiveFailures?: number;
+  /** So many failures in the window open, however many calls there were. @defaultValue none */
+  readonly failures?: number;
+  /** A condition of your own, asked after each judged call, whatever `minCalls` says. @defaultValue none */
+  readonly tripWhen?: TripTest;
   /** Judged calls that must be in the window before a rate counts. With a smaller count window: its size. @defaultValue `20` */
   readonly minCalls?: number;
-  /** How long to stay open before probing: always the same time, a time that grows while it keeps opening, or a function of how often it did. */
-  readonly openFor?: Duration | Partial<OpenTimeSettings<Duration>> | ((openCount: number) => number);
+  /** For so long or so many judged calls from its making it records and does not open; given both, until both are over. @defaultValue `0` */
+  readonly warmUp?: Duration | Partial<WarmUpSettings<Duration>>;
+  /** How long to stay open: always the same time, one that grows while it keeps opening, or a function of how often it did, its numbers and the failure. */
+  readonly openFor?: Duration | Partial<OpenTimeSettings<Duration>> | OpenFor;
+  /** A wait that a failure asks for (`Retry-After`) makes the open time as long, up to this; `0`: it does not. @defaultValue `'300s'` */
+  readonly maxRetryAfter?: Duration;
+  /** Whether a failure that asks for a wait opens at once. @defaultValue `false` */
+  readonly tripOnRetryAfter?: boolean;
   /** How it is tried out. */
-  readonly halfOpen?: Partial<ProbeSettings<Duration>>;
-  /** Judges results and errors; refusals and aborts are always ignored. @defaultValue errors and timeouts are failures */
+  readonly halfOpen?: Partial<HalfOpenSettings<Duration>>;
+  /** How traffic comes back once it has closed: after a time, or along a curve. @defaultValue none: all at once */
+  readonly rampUp?: Duration | (Pick<RampSettings<Duration>, 'duration'> & Partial<RampSettings<Duration>>);
+  /** How it recovers though nobody calls. */
+  readonly recover?: Partial<RecoverySettings<Duration>>;
+  /** What `snapshot()` said of a circuit, also of another process: this one goes on from there. @defaultValue none: closed */
+  readonly initialState?: object;
+  /** What outcomes mean here; asked before the pipeline's own. @defaultValue what is known of errors and HTTP responses */
+  readonly classify?: Classifier<Sees>;
+  /** Judges results and errors instead; refusals and aborts are always ignored. @defaultValue what `classify` says */
   readonly isFailure?: FailureTest<Sees>;
-  /** @defaultValue the kind */
-  readonly name?: string;
 }
 
 declare module '../core/events.ts' {
@@ -63,6 +115,8 @@ declare module '../core/events.ts' {
       readonly calls?: number;
       readonly failures?: number;
       readonly slow?: number;
+      /** Calls under way that were slow already. */
+      readonly slowInFlight?: number;
       readonly error?: unknown;
     };
     'circuit-breaker.half-opened': CircuitChange;
@@ -72,6 +126,8 @@ declare module '../core/events.ts' {
     'circuit-breaker.disarmed': CircuitChange;
     'circuit-breaker.probe-expired': { readonly after: number; readonly probes: number };
     'circuit-breaker.starved': { readonly ignored: number };
+    'circuit-breaker.recovery-probed': { readonly ok: boolean; readonly took: number; readonly error?: unknown };
+    'circuit-breaker.restored': { readonly state: CircuitState; readonly elapsed: number; readonly window: 'kept' | 'dropped' };
     'circuit-breaker.late': { readonly ok: boolean; readonly age: number };
   }
 }
@@ -82,79 +138,32 @@ export interface CircuitBreaker<Sees = unknown> extends Policy<Sees>, Pick<GateP
   snapshot(): CircuitSnapshot;
 }
 
-/** Options as read. */
-export interface CircuitBreakerSettings {
-  readonly window: WindowSettings;
-  readonly failureRate: number;
-  readonly slowCall: number | undefined;
-  readonly slowRate: number;
-  readonly consecutiveFailures: number | undefined;
-  readonly minCalls: number;
-  readonly openFor: OpenTimeSettings | ((openCount: number) => number);
-  readonly halfOpen: ProbeSettings;
-  readonly isFailure: FailureTest<never> | undefined;
-  readonly name: string | undefined;
-}
-
-const span: Field<number> = duration({ min: 1, infinite: true });
-
-/** Places in a window, each of which costs some bytes. */
-const places: Field<number> = field('a whole number from 1 to 1000000', (value) =>
-  Number.isInteger(value) && (value as number) >= 1 && (value as number) <= 1_000_000 ? (value as number) : undefined,
-);
-
-/** A field whose plain duration stands for an object with that and some other values. */
-function orDuration<T>(whole: Field<T>, name: string, others?: object): Field<T> {
-  const lift = (value: unknown): unknown => (typeof value === 'object' ? value : { [name]: value, ...others });
-  return new Field(
-    `a duration, or ${whole.expected}`,
-    (value, path, problems) => whole.read(lift(value), path, problems),
-    undefined,
-    true,
-    whole.nested,
-  );
-}
-
-const calls = group<CountWindowSettings>({ calls: places });
-const time = orDuration(group<TimeWindowSettings>({ duration: span, buckets: places.or(10) }), 'duration');
-
 /** The option table. */
 export const circuitBreakerFields: Fields<CircuitBreakerSettings> = {
-  window: new Field<WindowSettings>(
-    `${time.expected}, or ${calls.expected}`,
-    (value, path, problems) => (Object.hasOwn(Object(value) as object, 'calls') ? calls : time).read(value, path, problems),
-    '30s',
-    false,
-    { ...calls.nested, ...time.nested },
-  ),
-  failureRate: ratio({ above: true }).or(0.5),
-  slowCall: span.optional(),
-  slowRate: ratio({ above: true }).or(0.5),
+  window: windowField,
+  failureRate: share.or(0.5),
+  slowCall: slowCallField.optional(),
+  slowRate: share.or(0.5),
+  slowInFlight: flag().or(true),
+  badRate: share.optional(),
+  comparison: oneOf('at-least', 'above').or('at-least'),
   consecutiveFailures: count({ min: 1 }).optional(),
+  failures: count({ min: 1 }).optional(),
+  tripWhen: fn<TripTest>('(circuit) => true or false').optional(),
   minCalls: count({ min: 1 }).or(20),
-  openFor: orDuration(
-    group<OpenTimeSettings>({
-      initial: span.or('5s'),
-      factor: numeric({ min: 1, max: 1000 }).or(2),
-      max: span.or('300s'),
-      jitter: oneOf('none', 'equal', 'full').or('equal'),
-      resetAfter: span.optional(),
-    }),
-    'initial',
-    { factor: 1, max: Infinity, jitter: 'none' },
-  )
-    .orFunction<(openCount: number) => number>('(openCount) => ms')
-    .or({}),
-  halfOpen: group<ProbeSettings>({
-    calls: count({ min: 1 }).or(3),
-    concurrency: count({ min: 1 }).or(3),
-    successRate: ratio({ above: true }).or(1),
-    probeTimeout: span.or('30s'),
-    maxDuration: span.or(Infinity),
-    decide: oneOf('early', 'all').or('early'),
-  }).or({}),
+  warmUp: warmUpField.or({}),
+  openFor: openForField.or({}),
+  maxRetryAfter: duration().or('300s'),
+  tripOnRetryAfter: flag().or(false),
+  halfOpen: halfOpenField.or({}),
+  rampUp: rampUpField.optional(),
+  recover: recoverField.or({}),
+  initialState: field('what snapshot() answered with', (value) =>
+    typeof value === 'object' && value !== null ? value : undefined,
+  ).optional(),
+  classify: fn<Classifier<never>>('(outcome, call) => verdict, flags or undefined').optional(),
   isFailure: fn<FailureTest<never>>("(outcome, call) => true, false or 'ignored'").optional(),
-  name: text().optional(),
+  ...commonFields,
 };
 
 /**
@@ -171,54 +180,38 @@ export const circuitBreakerFields: Fields<CircuitBreakerSettings> = {
  */
 export function circuitBreaker<Sees = unknown>(options: CircuitBreakerOptions<Sees> = {}): CircuitBreaker<Sees> {
   const given = Object(options) as CircuitBreakerOptions<never>;
-  const settings = readOptions('circuit-breaker', circuitBreakerFields, options, ...rules(given));
-  const { window } = settings;
-  const failureRate = given.consecutiveFailures === undefined || given.failureRate !== undefined ? settings.failureRate : Infinity;
-  const minCalls = given.minCalls === undefined && 'calls' in window ? Math.min(settings.minCalls, window.calls) : settings.minCalls;
-  return new CircuitBreakerPolicy<Sees>({ ...settings, failureRate, minCalls });
-}
-
-/** What spans several options; some of it asks what was given and what is only a default. */
-function rules(given: CircuitBreakerOptions<never>): readonly Rule<CircuitBreakerSettings>[] {
-  return [
-    ({ window, minCalls }) =>
-      'calls' in window && given.minCalls !== undefined && minCalls > window.calls
-        ? { path: 'minCalls', expected: `at most window.calls (${window.calls}), or it would never be reached`, got: show(minCalls) }
-        : undefined,
-    ({ slowCall }) =>
-      slowCall === undefined && given.slowRate !== undefined
-        ? { path: 'slowRate', expected: 'slowCall beside it, which says what is slow', got: show(given.slowRate) }
-        : undefined,
-    ({ openFor }) =>
-      typeof openFor === 'object' && openFor.initial > openFor.max
-        ? { path: 'openFor.max', expected: `at least openFor.initial (${openFor.initial} ms)`, got: `${openFor.max} ms` }
-        : undefined,
-  ];
+  return new CircuitBreakerPolicy<Sees>(completed(readOptions('circuit-breaker', circuitBreakerFields, options, ...rules(given)), given));
 }
 
 class CircuitBreakerPolicy<Sees> extends SharedCircuit implements CircuitBreaker<Sees> {
   readonly kind = 'circuit-breaker';
   readonly name: string | undefined;
+  readonly mode: CommonSettings['mode'];
   readonly #settings: CircuitBreakerSettings;
 
   constructor(settings: CircuitBreakerSettings) {
-    const { window, openFor, slowCall = Infinity, consecutiveFailures = Infinity, halfOpen: probes } = settings;
-    const length = 'calls' in window || window.duration === Infinity ? 30_000 : window.duration;
-    const resetAfter = typeof openFor === 'function' ? length : (openFor.resetAfter ?? length);
-    super({ ...settings, slowCall, consecutiveFailures, resetAfter, probes });
+    const { window, openFor, halfOpen: probes } = settings;
+    const { badRate = Infinity, slowCall = Infinity, consecutiveFailures = Infinity, failures = Infinity } = settings;
+    const resetAfter = (typeof openFor === 'function' ? undefined : openFor.resetAfter) ?? lengthOf(window) ?? 30_000;
+    const slowInFlight = settings.slowInFlight && slowCall !== Infinity;
+    super({ ...settings, badRate, slowCall, slowInFlight, consecutiveFailures, failures, resetAfter, probes });
     this.#settings = settings;
     this.name = settings.name;
+    this.mode = settings.mode;
   }
 
   gate(scope: Scope): Gate<Pass> {
     this.join(scope);
-    const { isFailure } = this.#settings;
+    const { isFailure, classify: own } = this.#settings;
+    const turnAway: Refuse = (call, now, waited) => this.#refuse(call, now, scope, waited);
     return {
-      enter: (call, now) => this.admit(call, now) ?? this.#refuse(call, now, scope),
+      enter: (call, now) => this.admit(call, now, turnAway),
       settle: (pass, outcome, now) => {
         const call = pass.subject as Call;
-        const verdict = judge(isFailure, outcome, call, scope);
-        const counted = this.settle(pass, verdict, outcome instanceof Failure ? outcome.error : outcome, now);
+        const meaning = isFailure === undefined ? classify(outcome, call, scope, own) : undefined;
+        const verdict = meaning === undefined ? judge(isFailure, outcome, call, scope) : meaning.verdict;
+        const hint = meaning ?? (verdict === 'failure' ? classify(outcome, call, scope, own) : undefined);
+        const counted = this.settle(pass, verdict, failureIn(outcome), now, hint);
         if (!counted && scope.listening)
           scope.emit('circuit-breaker.late', 'info', call, { ok: verdict === 'success', age: now - pass.at });
       },
@@ -229,24 +222,35 @@ class CircuitBreakerPolicy<Sees> extends SharedCircuit implements CircuitBreaker
   mount: CircuitBreaker['mount'] = (next, scope) => mountAlone(this, next, scope);
 
   describe(): PlainData {
-    const { openFor, isFailure, ...others } = this.#settings;
-    return {
-      ...others,
-      openFor: typeof openFor === 'function' ? 'computed' : openFor,
-      isFailure: isFailure === undefined ? 'errors and timeouts' : 'chosen',
-    };
+    return described(this.#settings);
   }
 
-  #refuse({ key }: Call, now: number, { pipeline, policy, stack }: Scope): Failure {
-    const { state, isolationReason, lastFailure } = this.circuit;
+  #refuse({ key }: Call, now: number, { pipeline, policy, stack, clock }: Scope, waited = false): Failure {
+    const { state, isolations, lastFailure: cause, openings } = this.circuit;
     const from = `${pipeline}: ${policy ?? 'circuit-breaker'} is`;
     if (state === 'isolated') {
-      const why = isolationReason === undefined ? '' : `: ${isolationReason}`;
+      const why = isolations.reason === undefined ? '' : `: ${isolations.reason}`;
       return refuse(made(CircuitIsolatedError, `${from} isolated${why}`, { pipeline, policy, key }, stack));
     }
     const left = Math.ceil(this.circuit.remaining(now));
     const retryAfter = state === 'open' && left !== Infinity ? left : undefined;
-    const message = state === 'open' ? `${from} open for another ${left} ms` : `${from} half-open and all its probes are taken`;
-    return refuse(made(CircuitOpenError, message, { pipeline, policy, key, retryAfter, cause: lastFailure }, stack));
+    const openedAt = openings.count === 0 ? undefined : Math.round(wallTime(clock) - (now - openings.at));
+    const [reason, what] = this.#reason(now, left, waited);
+    const where = state === 'open' || state === 'half-open' ? state : 'closed';
+    const details = { pipeline, policy, key, retryAfter, cause, openedAt, state: where, reason } as const;
+    return refuse(made(CircuitOpenError, `${from} ${what}`, details, stack));
   }
+
+  /** What a call meets that is not let in, and how that is told. */
+  #reason(now: number, left: number, waited: boolean): readonly [CircuitOpenError['reason'], string] {
+    const { state } = this.circuit;
+    if (state === 'open') return ['open', `open for another ${left} ms`];
+    if (state !== 'half-open') return ['ramp', `closed again and lets ${Math.round(100 * this.circuit.share(now))} % of the calls in`];
+    const taken = 'half-open and all its probes are taken';
+    return waited ? ['waited', `${taken}, also after ${this.#settings.halfOpen.maxWait} ms`] : ['half-open', taken];
+  }
+}
+
+function failureIn(outcome: Outcome): unknown {
+  return outcome instanceof Failure ? outcome.error : outcome;
 }

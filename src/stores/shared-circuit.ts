@@ -1,31 +1,26 @@
 import { Circuit } from '../algorithms/circuit.ts';
-import type { CircuitNote, CircuitSettings, CircuitSnapshot, CircuitState } from '../algorithms/circuit-state.ts';
+import type { CircuitSettings, CircuitSnapshot, CircuitState, FailureHint } from '../algorithms/circuit-state.ts';
 import { type OpenTimeSettings, openTime } from '../algorithms/openings.ts';
-import type { Pass } from '../algorithms/probes.ts';
-import { Audience } from '../core/audience.ts';
+import type { Pass } from '../algorithms/pass.ts';
 import type { Call } from '../core/call.ts';
-import { type Clock, type Random, systemClock, systemRandom } from '../core/clock.ts';
+import { type Clock, type Random, systemClock, systemRandom, wallTime } from '../core/clock.ts';
 import { ResilienceError } from '../core/errors.ts';
-import type { Level } from '../core/events.ts';
-import { type Duration, duration, readOptions, show } from '../core/options.ts';
-import type { Verdict } from '../core/outcome.ts';
+import { type Duration, duration, readOptions } from '../core/options.ts';
+import type { Failure, Verdict } from '../core/outcome.ts';
 import type { Scope } from '../core/scope.ts';
+import { CircuitLine, type HalfOpenSettings, type Refuse } from './circuit-line.ts';
+import { CircuitNews } from './circuit-news.ts';
+import { type OpenFor, safeOpenFor, safeTripTest } from './circuit-questions.ts';
+import { type Past, type Taken, pastOf, readSnapshot, snapshotOf } from './circuit-snapshot.ts';
+import { Recovery, type RecoverySettings } from './recovery.ts';
 
-/** Settings of a circuit whose open time is a schedule or a user's function. */
+/** Settings of a circuit whose open time is a schedule or a user's function, and of what is around it. */
 export type SharedCircuitSettings = Omit<CircuitSettings, 'openFor'> & {
-  readonly openFor: OpenTimeSettings | ((openCount: number) => number);
-};
-
-/** What is told when a state begins, and besides. */
-const news: Readonly<Record<CircuitNote['type'], { readonly type: string; readonly level: Level }>> = {
-  closed: { type: 'circuit-breaker.closed', level: 'info' },
-  open: { type: 'circuit-breaker.opened', level: 'error' },
-  'half-open': { type: 'circuit-breaker.half-opened', level: 'warn' },
-  isolated: { type: 'circuit-breaker.isolated', level: 'warn' },
-  disabled: { type: 'circuit-breaker.disabled', level: 'warn' },
-  'metrics-only': { type: 'circuit-breaker.disarmed', level: 'warn' },
-  'probe-expired': { type: 'circuit-breaker.probe-expired', level: 'warn' },
-  starved: { type: 'circuit-breaker.starved', level: 'warn' },
+  readonly openFor: OpenTimeSettings | OpenFor;
+  readonly probes: HalfOpenSettings;
+  readonly recover: RecoverySettings;
+  /** What `snapshot()` said of the circuit that this one goes on from. */
+  readonly initialState: object | undefined;
 };
 
 /** An isolation that somebody asked for, until it is released. */
@@ -35,16 +30,25 @@ export interface Isolation extends Disposable {
 }
 
 /** What operators can ask of a circuit and tell it. Looking at it carries out what is due; commands take effect at once. */
-export interface CircuitControls {
+export interface CircuitControls extends Disposable {
   readonly state: CircuitState;
+  /** All there is to know, as plain data, which `restore()` and the option `initialState` take. */
   snapshot(): CircuitSnapshot;
+  /**
+   * Goes on from a snapshot, also one of another process that has been through JSON: the time since then has passed for it. A circuit that was half-open
+   * is open and may be tried at once; one that was isolated is so until `reset()`. False if its window was dropped, because `window` or
+   * `slowCall` are other ones now and its counts would mean something else.
+   *
+   * @throws OptionsError if it is no snapshot; nothing has changed then
+   */
+  restore(snapshot: object): boolean;
   /** Refuses all calls until released; then it stands again where it stood, with the same counts. Isolations add up. */
   isolate(reason?: string): Isolation;
   /** Opens, for the given time or as `openFor` says. */
   open(time?: Duration): void;
   /** Lets probes in before the open time is over. @throws ResilienceError if it is not open */
   halfOpen(): void;
-  /** Closes with an empty window, from any state. */
+  /** Closes from any state, with an empty window and for all calls: there is no ramp. */
   close(): void;
   /** Lets all calls pass and counts none, until `enable()` or another command. */
   disable(): void;
@@ -54,6 +58,8 @@ export interface CircuitControls {
   enable(): void;
   /** Makes it as new: closed, nothing counted, no isolation. */
   reset(): void;
+  /** Ends `recover` for good: no timer and no recovery probe is left. The circuit itself goes on, and needs calls to be tried. */
+  [Symbol.dispose](): void;
 }
 
 /**
@@ -62,52 +68,74 @@ export interface CircuitControls {
  */
 export class SharedCircuit implements CircuitControls {
   readonly circuit: Circuit;
-  readonly #audience = new Audience();
+  readonly #settings: SharedCircuitSettings;
+  readonly #news = new CircuitNews();
   #clock: Clock = systemClock;
   #random: Random = systemRandom;
   #mounted = false;
-  #telling = false;
+  #line: CircuitLine | undefined = undefined;
+  #recovery: Recovery;
+  #serving = false;
+  /** What it goes on from, and the epoch that this began. */
+  readonly #initial: { readonly taken: Taken; readonly epoch: number } | undefined;
 
-  constructor({ openFor, ...settings }: SharedCircuitSettings) {
-    const given =
-      typeof openFor === 'function' ? (n: number) => this.#ask(openFor, n) : (n: number) => openTime(openFor, n, this.#random());
-    this.circuit = new Circuit({ ...settings, openFor: given }, this.#clock.now());
+  constructor(settings: SharedCircuitSettings) {
+    const { openFor, tripWhen, initialState } = settings;
+    const report = (callback: string, error: unknown): void => this.#news.report(callback, error);
+    this.#settings = settings;
+    const time = typeof openFor === 'function' ? safeOpenFor(openFor, report) : (n: number) => openTime(openFor, n, this.#random());
+    const test = tripWhen === undefined ? undefined : safeTripTest(tripWhen, report);
+    this.circuit = new Circuit({ ...settings, openFor: time, tripWhen: test }, this.#clock.now());
+    this.#recovery = new Recovery(this.circuit, settings.recover, this.#clock, this.#news, () => this.#look());
+    if (initialState === undefined) return;
+    const taken = readSnapshot(initialState, owner);
+    this.#recall(taken, owner);
+    this.#initial = { taken, epoch: this.circuit.epoch };
   }
 
   /** Takes a pipeline among those that are told. */
   join(scope: Scope): void {
-    this.#audience.add(scope);
+    this.#news.add(scope);
     if (this.#mounted && (this.#clock !== systemClock || scope.clock === systemClock)) return;
+    const initial = this.#mounted || this.#initial?.epoch !== this.circuit.epoch ? undefined : this.#initial;
     this.#mounted = true;
     this.circuit.shift(scope.clock.now() - this.#clock.now());
     this.#clock = scope.clock;
     this.#random = scope.random;
+    this.#recovery = this.#recovery.on(this.#clock);
+    this.#line = undefined;
+    // How long ago that was is for the clock to say that it is read by.
+    if (initial !== undefined) this.#note(this.#recall(initial.taken, owner));
+    this.#after(undefined);
   }
 
-  /** Lets a call in or (`undefined`) does not. */
-  admit(call: Call, now: number): Pass | undefined {
+  /** Lets a call in, makes it wait for its turn, or refuses it. */
+  admit(call: Call, now: number, refuse: Refuse): Pass | Failure | Promise<Pass | Failure> {
     const { circuit } = this;
-    if (circuit.state !== 'closed') {
+    if (!circuit.plain) {
       // What is due is told before the call is let in, so that a listener who opens the circuit turns this call away too.
       circuit.advance(now);
-      this.#tell(call);
+      this.#after(call);
+      const waiting = circuit.state === 'half-open' ? this.#waitingLine()?.join(call, refuse, now) : undefined;
+      if (waiting !== undefined) return waiting;
     }
-    const pass = circuit.enter(now);
-    if (pass !== undefined) pass.subject = call;
+    const pass = circuit.enter(now, circuit.ramping ? this.#random() : 0);
+    if (pass === undefined) return refuse(call, now);
+    pass.subject = call;
     return pass;
   }
 
   /** Counts how an admitted call ended; false if that comes too late to count. */
-  settle(pass: Pass, verdict: Verdict, failure: unknown, now: number): boolean {
-    const counted = this.circuit.settle(pass, verdict, failure, now);
-    this.#tell(pass.subject as Call);
+  settle(pass: Pass, verdict: Verdict, failure: unknown, now: number, hint?: FailureHint): boolean {
+    const counted = this.circuit.settle(pass, verdict, failure, now, hint);
+    if (!this.circuit.plain || this.circuit.notes.length > 0) this.#after(pass.subject as Call);
     return counted;
   }
 
   /** Takes back an admission whose call did not run. */
   release(pass: Pass, now: number): void {
     this.circuit.release(pass, now);
-    this.#tell(pass.subject as Call);
+    this.#after(pass.subject as Call);
   }
 
   get state(): CircuitState {
@@ -115,19 +143,27 @@ export class SharedCircuit implements CircuitControls {
     return this.circuit.state;
   }
 
+  /** Whether it refuses calls, or may soon. */
+  strained(): boolean {
+    const { state, ramping } = this.circuit;
+    return ramping || state === 'open' || state === 'half-open' || state === 'isolated';
+  }
+
   snapshot(): CircuitSnapshot {
-    const { circuit } = this;
-    const reading = this.#command((now) => circuit.read(now));
-    const failure = circuit.lastFailure;
-    const lastFailure =
-      failure instanceof Error ? `${failure.name}: ${failure.message}` : failure === undefined ? undefined : show(failure);
-    return { ...reading, lastFailure, why: circuit.isolationReason };
+    return this.#command((now) => snapshotOf(this.circuit, now, wallTime(this.#clock)));
+  }
+
+  restore(snapshot: object): boolean {
+    const past = this.#recall(readSnapshot(snapshot, 'restore'), 'restore');
+    this.#note(past);
+    this.#after(undefined);
+    return past.window !== undefined;
   }
 
   /** Whether it is as good as new: closed, with nothing to remember (see `perKey`). */
   atRest(now: number): boolean {
-    const { state, calls, openCount, consecutiveFailures } = this.circuit.read(now);
-    return state === 'closed' && calls + openCount + consecutiveFailures === 0;
+    const { state, calls, openCount, consecutiveFailures, ramp } = this.circuit.read(now);
+    return state === 'closed' && ramp === undefined && calls + openCount + consecutiveFailures === 0;
   }
 
   isolate(reason?: string): Isolation {
@@ -169,40 +205,52 @@ export class SharedCircuit implements CircuitControls {
     this.#command((now) => this.circuit.reset(now));
   }
 
-  /**
-   * Sends out what has happened, each event after its change and in order: a listener that gives a command of its own only adds to the
-   * queue. `call` lends the events its key.
-   */
-  #tell(call?: Call): void {
-    if (this.circuit.notes.length === 0 || this.#telling) return;
-    this.#telling = true;
-    try {
-      for (let note = this.circuit.notes.shift(); note !== undefined; note = this.circuit.notes.shift()) {
-        const { type, level } = news[note.type];
-        this.#audience.emit(type, level, call, note.fields);
-      }
-    } finally {
-      this.#telling = false;
-    }
+  [Symbol.dispose](): void {
+    this.#recovery.end();
+  }
+
+  /** A line for calls to wait in, if they may. */
+  #waitingLine(): CircuitLine | undefined {
+    const { probes } = this.#settings;
+    if (probes.overflow === 'refuse') return undefined;
+    return (this.#line ??= new CircuitLine(this.circuit, probes, this.#clock, this.#random, () => this.#look()));
+  }
+
+  #look(): void {
+    this.#command((now) => this.circuit.advance(now));
   }
 
   #command<T>(act: (now: number) => T): T {
     const answer = act(this.#clock.now());
-    this.#tell();
+    this.#after(undefined);
     return answer;
   }
 
-  #ask(openFor: (openCount: number) => number, openCount: number): number {
-    try {
-      const ms: unknown = openFor(openCount);
-      if (typeof ms === 'number' && ms >= 0) return ms;
-      throw new RangeError(`circuit-breaker.openFor: expected a function that answers with ms, got ${show(ms)}`);
-    } catch (error) {
-      this.#audience.report('openFor', error);
-      return substitute;
+  /** Tells what has happened, and sees to those who wait for it. */
+  #after(call: Call | undefined): void {
+    const { notes } = this.circuit;
+    this.#news.tell(notes, call);
+    if (this.#line !== undefined && !this.#serving) {
+      this.#serving = true;
+      this.#line.serve(this.#clock.now());
+      this.#serving = false;
+      this.#news.tell(notes, call);
     }
+    this.#recovery.follow();
+  }
+
+  #recall(taken: Taken, path: string): Past {
+    const now = this.#clock.now();
+    const past = pastOf(taken, path, this.circuit.settings, now, wallTime(this.#clock));
+    this.circuit.recall(past.memory, past.window, now, past.elapsed);
+    return past;
+  }
+
+  #note({ window, elapsed }: Past): void {
+    const { state } = this.circuit;
+    this.circuit.notes.push({ type: 'restored', fields: { state, elapsed, window: window === undefined ? 'dropped' : 'kept' } });
   }
 }
 
-/** How long a circuit stays open if the function that should say so fails, ms. */
-const substitute = 5000;
+/** Where the snapshot stands that a circuit goes on from. */
+const owner = 'circuit-breaker.initialState';

@@ -2,19 +2,37 @@ import { describe, expect, test } from 'vitest';
 import { Circuit } from '../../src/algorithms/circuit.ts';
 import type { CircuitSettings } from '../../src/algorithms/circuit-state.ts';
 import { openTime } from '../../src/algorithms/openings.ts';
-import { type Pass, ProbeRound, type ProbeSettings } from '../../src/algorithms/probes.ts';
+import type { Pass } from '../../src/algorithms/pass.ts';
+import { ProbeRound, type ProbeSettings } from '../../src/algorithms/probes.ts';
 
-const probes: ProbeSettings = { calls: 3, concurrency: 3, successRate: 1, probeTimeout: 1000, maxDuration: Infinity, decide: 'early' };
+const probes: ProbeSettings = {
+  calls: 3,
+  concurrency: 3,
+  successRate: 1,
+  probeTimeout: 1000,
+  maxDuration: Infinity,
+  onExpire: 'open',
+  decide: 'early',
+};
 const settings: CircuitSettings = {
   window: { duration: 10_000, buckets: 10 },
   minCalls: 4,
   failureRate: 0.5,
   slowCall: 100,
   slowRate: 0.75,
+  slowInFlight: false,
+  badRate: Infinity,
+  comparison: 'at-least',
   consecutiveFailures: Infinity,
+  failures: Infinity,
+  tripWhen: undefined,
+  tripOnRetryAfter: false,
+  maxRetryAfter: 300_000,
   openFor: () => 5000,
   resetAfter: 10_000,
   probes,
+  rampUp: undefined,
+  warmUp: { duration: 0, calls: 0 },
 };
 
 const circuitWith = (others: Partial<CircuitSettings> = {}, now = 0): Circuit => new Circuit({ ...settings, ...others }, now);
@@ -352,7 +370,7 @@ describe('commands', () => {
     const [first, second] = [{}, {}];
     circuit.isolate(first, 'deploy', 0);
     circuit.isolate(second, undefined, 1);
-    expect(circuit.isolationReason).toBe('deploy');
+    expect(circuit.isolations.reason).toBe('deploy');
     expect(circuit.enter(1_000_000)).toBeUndefined();
     circuit.restore(first, 100);
     circuit.restore(first, 101);

@@ -1,6 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { CountWindow, TimeWindow, type Window, windowOf } from '../../src/algorithms/windows.ts';
+import { CountWindow } from '../../src/algorithms/count-window.ts';
+import { TimeWindow } from '../../src/algorithms/time-window.ts';
+import type { Window } from '../../src/algorithms/window.ts';
+import { windowOf } from '../../src/algorithms/windows.ts';
 
 const sums = (window: Window): object => {
   const { calls, failures, slow, slowFailures, ignored, totalMs } = window;

@@ -128,10 +128,27 @@ describe('options (G9)', () => {
       window: { duration: 30_000, buckets: 10 },
       failureRate: 0.5,
       slowRate: 0.5,
+      slowInFlight: true,
+      comparison: 'at-least',
       minCalls: 20,
+      warmUp: { duration: 0, calls: 0 },
       openFor: { initial: 5000, factor: 2, max: 300_000, jitter: 'equal' },
-      halfOpen: { calls: 3, concurrency: 3, successRate: 1, probeTimeout: 30_000, maxDuration: Infinity, decide: 'early' },
-      isFailure: 'errors and timeouts',
+      maxRetryAfter: 300_000,
+      tripOnRetryAfter: false,
+      halfOpen: {
+        calls: 3,
+        concurrency: 3,
+        successRate: 1,
+        probeTimeout: 30_000,
+        maxDuration: Infinity,
+        onExpire: 'open',
+        decide: 'early',
+        overflow: 'refuse',
+        maxWait: 5000,
+        maxWaiting: 100,
+      },
+      recover: { auto: false, interval: 5000, timeout: 5000, closes: false },
+      isFailure: 'errors, timeouts and bad responses',
     };
     expect(circuitBreaker().describe()).toEqual(all);
     expect(() => circuitBreaker(null as never)).toThrow(OptionsError);
@@ -541,7 +558,7 @@ describe('snapshot', () => {
     const guarded = arrange(circuitBreaker({ window: { calls: 100 }, minCalls: 100 }));
     for (const [thrown, words] of [
       [new RangeError('too far'), 'RangeError: too far'],
-      ['a string', '"a string"'],
+      ['a string', 'a string'],
       [Object.create(null), 'an object'],
       [null, 'null'],
     ] as const) {
