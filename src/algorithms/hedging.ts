@@ -8,22 +8,22 @@ export type AfterFailure = 'begin' | 'wait' | 'over';
  * (gRPC proposal A6, "Client Retries", hedging policy).
  */
 export class Hedging {
-  readonly #maxHedges: number;
-  #closed = false;
+  readonly maxHedges: number;
+  closed = false;
   /** Attempts begun, the first one included. */
   begun = 0;
   /** Attempts that have not ended. */
   running = 0;
   /** When the next attempt is due, ms; `Infinity` if none is. */
-  due = Infinity;
+  due: number = Infinity;
 
   constructor(maxHedges: number) {
-    this.#maxHedges = maxHedges;
+    this.maxHedges = maxHedges;
   }
 
   /** Whether another attempt may begin. */
   get open(): boolean {
-    return !this.#closed && this.begun <= this.#maxHedges;
+    return !this.closed && this.begun <= this.maxHedges;
   }
 
   /** Begins an attempt; the one after it is due `delay` ms later. Answers with its number, from 0. */
@@ -36,7 +36,7 @@ export class Hedging {
 
   /** No attempt begins any more; those that run go on. */
   close(): void {
-    this.#closed = true;
+    this.closed = true;
     this.due = Infinity;
   }
 
@@ -76,7 +76,7 @@ export class LearnedDelay {
   readonly #quantile: SteadyQuantile;
   readonly #settings: LearnedDelaySettings;
   /** The delay that stood last, ms. */
-  current = Infinity;
+  current: number = Infinity;
 
   constructor(settings: LearnedDelaySettings) {
     const { window, minSamples, maxExtraLoad, quantile = 1 - (maxExtraLoad ?? 0.05) } = settings;

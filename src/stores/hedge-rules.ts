@@ -9,6 +9,7 @@ import { Failure, type Outcome, type Settled, settled } from '../core/outcome.ts
 import type { AnyPolicy, Handler } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import { strainedAmong } from '../core/strain.ts';
+import { ExpiryLine } from './expiry-line.ts';
 import { type AttemptEnd, type HedgeCause, type HedgeVerdict, Race, type RaceRules } from './race.ts';
 import type { RetryBudget } from './retry-budget.ts';
 
@@ -52,6 +53,9 @@ export class HedgeRules implements RaceRules {
   readonly #state: HedgeState;
   readonly #settings: HedgeSettings;
   readonly #inside: readonly AnyPolicy[];
+  /** Of the calls that wait as the latest does; those with other delays keep theirs. */
+  #line: ExpiryLine<Race> | undefined = undefined;
+  #wait = -1;
 
   constructor(state: HedgeState, next: Handler, scope: Scope, inside: readonly AnyPolicy[]) {
     this.next = next;
@@ -68,6 +72,14 @@ export class HedgeRules implements RaceRules {
     this.#state.budget?.started(call.at);
     return new Race(this, call).run();
   };
+
+  lineFor(wait: number): ExpiryLine<Race> {
+    if (this.#line === undefined || wait !== this.#wait) {
+      this.#wait = wait;
+      this.#line = new ExpiryLine(this.scope.clock, (race, now) => race.wake?.(now));
+    }
+    return this.#line;
+  }
 
   delay(hedge: number, call: Call, now: number): number {
     const { delay } = this.#settings;

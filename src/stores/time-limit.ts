@@ -1,16 +1,17 @@
 /** How long calls may take: the limit of each, fixed, computed or learned, and the timers that ring when it is over. */
 
 import { AdaptiveTimeout } from '../algorithms/adaptive-timeout.ts';
-import { Deadlines, type Expiring } from '../algorithms/deadlines.ts';
-import { Alarm } from '../core/alarm.ts';
+import type { Expiring } from '../algorithms/deadlines.ts';
+import type { Alarm } from '../core/alarm.ts';
 import type { Call } from '../core/call.ts';
 import { verdictOn } from '../core/classification.ts';
-import { type Clock, span } from '../core/clock.ts';
+import { span } from '../core/clock.ts';
 import { discard } from '../core/disposal.ts';
 import { TimeoutError, made } from '../core/errors.ts';
 import { Failure, type Outcome } from '../core/outcome.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Narrowing } from '../core/stage.ts';
+import { ExpiryLine } from './expiry-line.ts';
 
 /** A call under a limit. */
 export class Timed implements Expiring, Narrowing {
@@ -20,39 +21,17 @@ export class Timed implements Expiring, Narrowing {
   before: Expiring | undefined = undefined;
   after: Expiring | undefined = undefined;
   listed = false;
-  readonly line: Line;
+  readonly line: ExpiryLine<Timed>;
   /** Set when its time is up. */
   expired: Failure | undefined = undefined;
   /** Rings when the time it has after that is over, too. */
   grace: Alarm | undefined = undefined;
 
-  constructor(inner: Call, since: number, due: number, line: Line) {
+  constructor(inner: Call, since: number, due: number, line: ExpiryLine<Timed>) {
     this.inner = inner;
     this.since = since;
     this.due = due;
     this.line = line;
-  }
-}
-
-/** Calls that all have the same time: they expire in the order they came, and one timer rings for the oldest. */
-class Line {
-  readonly #deadlines = new Deadlines<Timed>();
-  readonly #alarm: Alarm;
-
-  constructor(clock: Clock, expire: (timed: Timed, stalled: boolean) => void) {
-    this.#alarm = new Alarm(clock, (now, stalled) => {
-      this.#deadlines.expire(now, (timed) => expire(timed, stalled));
-      this.#alarm.set(this.#deadlines.next, now);
-    });
-  }
-
-  add(timed: Timed, now: number): void {
-    this.#deadlines.add(timed);
-    this.#alarm.set(timed.due, now);
-  }
-
-  remove(timed: Timed): void {
-    if (this.#deadlines.remove(timed) && this.#deadlines.size === 0) this.#alarm.clear();
   }
 }
 
@@ -75,7 +54,7 @@ export class TimeLimit {
   /** Cuts a call short whose time is up. */
   readonly #cut: (timed: Timed, failure: Failure) => void;
   /** The line of the calls with the latest limit; those with others keep theirs. */
-  #line: Line;
+  #line: ExpiryLine<Timed>;
   #after: number;
 
   constructor(limit: Limit, scope: Scope, owner: TimeLimitOwner, cut: (timed: Timed, failure: Failure) => void) {
@@ -83,7 +62,7 @@ export class TimeLimit {
     this.#scope = scope;
     this.#owner = owner;
     this.#cut = cut;
-    this.#line = new Line(scope.clock, this.#expire);
+    this.#line = new ExpiryLine(scope.clock, this.#expire);
     this.#after = typeof limit === 'number' ? limit : -1;
   }
 
@@ -92,7 +71,7 @@ export class TimeLimit {
     const after = typeof this.#limit === 'number' ? this.#limit : this.#ask(this.#limit, call, now);
     if (after !== this.#after) {
       this.#after = after;
-      this.#line = new Line(this.#scope.clock, this.#expire);
+      this.#line = new ExpiryLine(this.#scope.clock, this.#expire);
     }
     const timed = new Timed(call.derive(call.attempt, now + after), now, now + after, this.#line);
     this.#owner.pending++;
@@ -134,7 +113,7 @@ export class TimeLimit {
     }
   }
 
-  readonly #expire = (timed: Timed, stalled: boolean): void => {
+  readonly #expire = (timed: Timed, _now: number, stalled: boolean): void => {
     const { inner, since, due } = timed;
     if (inner.failure !== undefined) return;
     const { pipeline, policy, stack, listening } = this.#scope;
