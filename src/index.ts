@@ -24,12 +24,14 @@ export {
   CircuitOpenError,
   DeadlineExceededError,
   DegradedError,
+  HedgeLostError,
   OptionsError,
   OverloadedError,
   QueueTimeoutError,
   RateLimitedError,
   RejectedError,
   ResilienceError,
+  RetryExhaustedError,
   ShutdownError,
   StoreError,
   ThrottledError,
@@ -60,8 +62,21 @@ export type {
 } from './stores/switchboard.ts';
 export { fallback, type Fallback, type FallbackOptions, type FallbackTier } from './policies/fallback.ts';
 export type { Covered } from './stores/covering-tier.ts';
-export { retry, type BackoffOptions, type GiveUpReason, type Retry, type RetryContext, type RetryOptions } from './policies/retry.ts';
-export { timeout, type Timeout, type TimeoutOptions } from './policies/timeout.ts';
+export { hedge, hedgeErrors, type Hedge, type HedgeDelay, type HedgeOptions, type LearnedDelayOptions } from './policies/hedge.ts';
+export { retry, type BackoffOptions, type Retry, type RetryAfterOptions, type RetryOptions } from './policies/retry.ts';
+export type { GiveUpReason, RetryContext } from './stores/retry-rules.ts';
+export { attemptsOf } from './stores/retry-news.ts';
+export { retryBudget, type RetryBudget } from './stores/retry-budget.ts';
+export type {
+  BudgetKind,
+  ConcurrentBudgetOptions,
+  GrpcBudgetOptions,
+  RatioBudgetOptions,
+  RetryBudgetOptions,
+  TokenBudgetOptions,
+} from './stores/budget-kinds.ts';
+export type { ExtraCause } from './algorithms/retry-budget.ts';
+export { timeout, type AdaptiveTimeoutOptions, type RacingTimeout, type Timeout, type TimeoutOptions } from './policies/timeout.ts';
 export { leakyBucket, type LeakyBucket, type LeakyBucketOptions, type LeakyBucketSnapshot } from './policies/leaky-bucket.ts';
 export { perKey, type PerKey, type PerKeyOptions, type PerKeySnapshot, type Resting } from './policies/per-key.ts';
 export { tokenBucket, type TokenBucket, type TokenBucketOptions, type TokenBucketSnapshot } from './policies/token-bucket.ts';

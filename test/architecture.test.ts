@@ -17,7 +17,7 @@ const floors: Readonly<
   http: { houses: ['core', 'algorithms', 'http'], builtins: true },
   testing: { houses: ['core', 'algorithms', 'testing'], builtins: true },
   // The face also names the types that policies show and others define.
-  index: { houses: ['core', 'policies'], types: ['algorithms', 'stores'], builtins: false },
+  index: { houses: ['core', 'policies', 'stores'], types: ['algorithms'], builtins: false },
 };
 
 /** Libraries, each named only in the file that adapts it. */

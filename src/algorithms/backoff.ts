@@ -3,8 +3,8 @@
  * the cap holds after jitter.
  */
 
-/** How the delay grows with the number of retries. */
-export type Growth = 'constant' | 'linear' | 'exponential';
+/** How the delay grows with the number of retries: by nothing, by `delay`, by a factor, or as 1, 1, 2, 3, 5, 8 times `delay`. */
+export type Growth = 'constant' | 'linear' | 'exponential' | 'fibonacci';
 
 /**
  * How chance spreads delays, so that clients that failed together do not return together: `none`; `full` U[0, d); `equal` d/2 + U[0, d/2);
@@ -18,6 +18,8 @@ export interface BackoffSettings {
   readonly kind: Growth;
   /** Before the first retry. */
   readonly delay: number;
+  /** The delays themselves, the last one again and again; then `kind`, `delay` and `factor` say nothing. */
+  readonly delays: readonly number[] | undefined;
   /** What each delay is multiplied by to get the next; exponential only. */
   readonly factor: number;
   /** No delay is longer. */
@@ -25,17 +27,36 @@ export interface BackoffSettings {
   readonly jitter: Jitter;
   /** Half the width of proportional jitter, 0..1. */
   readonly spread: number;
+  /** The first retry does not wait; the schedule begins with the second. */
+  readonly firstRetryFast: boolean;
 }
 
 /** Where a schedule without a cap ends, ms: growth stays a number that chance can be multiplied with. */
 const LONGEST = Number.MAX_SAFE_INTEGER;
 
 /** The delay before retry `n` (from 1) without jitter, capped. */
-export function plainDelay({ kind, delay, factor, maxDelay }: BackoffSettings, n: number): number {
-  if (delay === 0) return 0;
-  if (kind === 'constant') return Math.min(delay, maxDelay, LONGEST);
-  const grown = kind === 'linear' ? delay * n : delay * factor ** (n - 1);
-  return Math.min(grown, maxDelay, LONGEST);
+export function plainDelay({ kind, delay, delays, factor, maxDelay }: BackoffSettings, n: number): number {
+  if (delays !== undefined) return Math.min(delays[Math.min(n, delays.length) - 1] as number, maxDelay, LONGEST);
+  return delay === 0 ? 0 : Math.min(delay * growth(kind, factor, n), maxDelay, LONGEST);
+}
+
+function growth(kind: Growth, factor: number, n: number): number {
+  switch (kind) {
+    case 'constant':
+      return 1;
+    case 'linear':
+      return n;
+    case 'exponential':
+      return factor ** (n - 1);
+    case 'fibonacci':
+      return fibonacci(n);
+  }
+}
+
+function fibonacci(n: number): number {
+  let [before, now] = [0, 1];
+  for (let i = 1; i < n && now < Infinity; i++) [before, now] = [now, before + now];
+  return now;
 }
 
 /** The delays of one call, one after the other; some kinds of jitter go on from the delay before. */
@@ -52,8 +73,9 @@ export class Backoff {
 
   /** The next delay, ms; `u` is chance in [0, 1). */
   next(u: number): number {
-    const n = ++this.#retries;
-    const { jitter, delay, spread } = this.#settings;
+    const { jitter, delay, spread, firstRetryFast } = this.#settings;
+    const n = ++this.#retries - (firstRetryFast ? 1 : 0);
+    if (n === 0) return 0;
     const maxDelay = Math.min(this.#settings.maxDelay, LONGEST);
     switch (jitter) {
       case 'none':
@@ -82,20 +104,33 @@ function curve(t: number): number {
 
 /** An upper bound for the sum of the delays before `retries` retries. */
 export function longestBackoff(settings: BackoffSettings, retries: number): number {
-  const { delay, jitter, maxDelay, spread } = settings;
-  if (retries === 0 || delay === 0) return 0;
-  if (retries === Infinity) return Infinity;
-  const [times, base] = jitter === 'proportional' ? [1 + spread, 1] : jitter === 'decorrelated-v2' ? [1, 2.8] : [1, 1];
+  const waits = Math.max(0, retries - (settings.firstRetryFast ? 1 : 0));
   let sum = 0;
-  for (let n = 1; n <= retries; n++) {
-    const grown =
-      jitter === 'decorrelated'
-        ? delay * 3 ** n
-        : jitter === 'decorrelated-v2'
-          ? delay * base * 2 ** (n - 1)
-          : plainDelay(settings, n) * times;
-    if (grown >= maxDelay || n > 1000) return sum + (retries - n + 1) * maxDelay;
-    sum += grown;
+  for (let n = 1; n <= waits; n++) {
+    const most = longestDelay(settings, n);
+    // From here on they are all the same, or so many that it does not matter.
+    if (n > settled(settings) || n > 1000) return most === 0 ? sum : sum + (waits - n + 1) * (n > 1000 ? settings.maxDelay : most);
+    sum += most;
   }
   return sum;
+}
+
+/** After how many delays nothing grows any more, at the least. */
+function settled({ delays, kind, jitter, delay }: BackoffSettings): number {
+  if (delays !== undefined) return delays.length;
+  return delay === 0 || (kind === 'constant' && !jitter.startsWith('decorrelated')) ? 0 : Infinity;
+}
+
+/** The longest delay that chance may make of the one before retry `n`. */
+function longestDelay(settings: BackoffSettings, n: number): number {
+  const { delay, jitter, maxDelay, spread } = settings;
+  const most = {
+    none: () => plainDelay(settings, n),
+    full: () => plainDelay(settings, n),
+    equal: () => plainDelay(settings, n),
+    proportional: () => plainDelay(settings, n) * (1 + spread),
+    decorrelated: () => delay * 3 ** n,
+    'decorrelated-v2': () => delay * 2.8 * 2 ** (n - 1),
+  }[jitter]();
+  return Math.min(most, maxDelay);
 }

@@ -39,7 +39,7 @@ export class ResilienceError extends Error {
 
   /** True for instances made by any copy of this package; plain prototype test for classes derived by users. */
   static override [Symbol.hasInstance](value: unknown): boolean {
-    const brand = Object.hasOwn(this, 'brand') ? (this as unknown as Branded).brand : undefined;
+    const brand = Object.hasOwn(this, 'brand') ? (this as unknown as { readonly brand: symbol }).brand : undefined;
     if (brand === undefined) return Function.prototype[Symbol.hasInstance].call(this, value);
     return typeof value === 'object' && value !== null && brand in value;
   }
@@ -182,6 +182,22 @@ export class TimeoutError extends ResilienceError {
   }
 }
 
+/** A retry gave up on a result that it was told to retry, or was told to wrap errors (`onExhausted`); the `cause` is the last error, if there was one. */
+export class RetryExhaustedError extends ResilienceError {
+  override readonly code = 'ERR_RETRY_EXHAUSTED';
+  /** How often the work ran. */
+  readonly attempts: number;
+  /** The last result, if the work answered. */
+  readonly value: unknown;
+  /** The last hundred errors, if they were to be wrapped. */
+  readonly errors: readonly unknown[];
+
+  constructor(message: string, details: ErrorDetails & Pick<RetryExhaustedError, 'attempts' | 'value' | 'errors'>) {
+    super(message, details);
+    ({ attempts: this.attempts, value: this.value, errors: this.errors } = details);
+  }
+}
+
 /** Another attempt of the same call answered first. Only the work of the attempts that lost gets to see it, as the reason of its signal. */
 export class HedgeLostError extends ResilienceError {
   override readonly code = 'ERR_HEDGE_LOST';
@@ -190,10 +206,6 @@ export class HedgeLostError extends ResilienceError {
 /** A store that holds shared state failed. */
 export class StoreError extends ResilienceError {
   override readonly code = 'ERR_STORE';
-}
-
-interface Branded {
-  readonly brand: symbol;
 }
 
 const family = {
@@ -211,6 +223,7 @@ const family = {
   DegradedError,
   ShutdownError,
   TimeoutError,
+  RetryExhaustedError,
   HedgeLostError,
   StoreError,
 };

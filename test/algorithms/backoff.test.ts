@@ -10,6 +10,8 @@ const settings = (given: Partial<BackoffSettings> = {}): BackoffSettings => ({
   maxDelay: 20_000,
   jitter: 'none',
   spread: 0.25,
+  delays: undefined,
+  firstRetryFast: false,
   ...given,
 });
 const anySettings = fc.record({

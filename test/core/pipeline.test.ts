@@ -382,7 +382,8 @@ describe('a pipeline inside a pipeline', () => {
     await outer.execute(({ attempt }) => {
       if (attempt === 1) throw error;
     });
-    expect(heard).toEqual(['inner retry.scheduled inner', 'outer retry.scheduled inner', 'outer pipeline.settled outer']);
+    const told = ['attempt', 'scheduled', 'started', 'attempt'].flatMap((what) => [`inner retry.${what} inner`, `outer retry.${what} inner`]);
+    expect(heard).toEqual([...told, 'outer pipeline.settled outer']);
   });
 
   test('takes time and chance from the outer one, also if it has a clock of its own: time enters once (law 7)', async () => {

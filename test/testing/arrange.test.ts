@@ -17,7 +17,10 @@ test('every event is recorded in order', async () => {
   const { run, clock, events } = arrange([retry({ maxAttempts: 2 })], { name: 'shop' });
   await clock.until(run(work('fail', 'ok'), { key: 'k' }));
   expect(events.map(({ type, pipeline, key }) => [type, pipeline, key])).toEqual([
+    ['retry.attempt', 'shop', 'k'],
     ['retry.scheduled', 'shop', 'k'],
+    ['retry.started', 'shop', 'k'],
+    ['retry.attempt', 'shop', 'k'],
     ['pipeline.settled', 'shop', 'k'],
   ]);
 });
@@ -26,7 +29,7 @@ test('chance comes from a seed, 1 unless told otherwise, or from what is given',
   const delay = async (options?: Parameters<typeof arrange>[1]): Promise<unknown> => {
     const { run, clock, events } = arrange(retry({ maxAttempts: 2, backoff: { delay: 1000 } }), options);
     await clock.until(run(work('fail', 'ok')));
-    return (events[0] as unknown as { delay: number }).delay;
+    return (events.find(({ type }) => type === 'retry.scheduled') as unknown as { delay: number }).delay;
   };
   expect(await delay()).toBe(await delay({ seed: 1 }));
   expect(await delay()).not.toBe(await delay({ seed: 2 }));
