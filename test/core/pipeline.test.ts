@@ -382,7 +382,10 @@ describe('a pipeline inside a pipeline', () => {
     await outer.execute(({ attempt }) => {
       if (attempt === 1) throw error;
     });
-    const told = ['attempt', 'scheduled', 'started', 'attempt'].flatMap((what) => [`inner retry.${what} inner`, `outer retry.${what} inner`]);
+    const told = ['attempt', 'scheduled', 'started', 'attempt'].flatMap((what) => [
+      `inner retry.${what} inner`,
+      `outer retry.${what} inner`,
+    ]);
     expect(heard).toEqual([...told, 'outer pipeline.settled outer']);
   });
 
