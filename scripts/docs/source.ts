@@ -114,6 +114,7 @@ function fallbackOf(field: Field<unknown>, claimed: string | undefined): string 
 
 function written(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`;
+  if (Array.isArray(value)) return `[${value.map(written).join(', ')}]`;
   if (typeof value === 'object' && value !== null)
     return `{ ${Object.entries(value)
       .map(([name, inner]) => `${name}: ${written(inner)}`)

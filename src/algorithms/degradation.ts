@@ -1,6 +1,8 @@
 /** Where a sign of trouble is bad enough to do less, and where it is good enough to do more again. Between the two nothing moves. */
 export interface Band {
+  /** From here on it goes down a level. */
   readonly enterAt: number;
+  /** From here down it comes up again. */
   readonly leaveAt: number;
 }
 

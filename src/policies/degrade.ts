@@ -5,9 +5,9 @@
  * ```ts
  * import { degrade, pipeline } from 'breakwater';
  *
- * const hints = degrade({ feature: 'hints', levels: ['full', { name: 'off', value: [] }] });
- * const search = pipeline([hints]);
- * hints.set('off', { reason: 'sale', for: '2h' });
+ * const related = degrade({ feature: 'related items', levels: ['full', { name: 'off', value: [] }] });
+ * const search = pipeline([related]);
+ * related.set('off', { reason: 'sale', for: '2h' });
  * console.log(await search.executeOutcome(() => ['one', 'two'])); // => { ok: true, value: [], degraded: true }
  * ```
  *

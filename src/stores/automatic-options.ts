@@ -12,13 +12,13 @@ export interface LoadOptions extends Band {
 
 /** By what a feature is degraded by itself. At least one of the first four is given. */
 export interface AutomaticOptions {
-  /** Share of failed calls from which on it is degraded; it recovers at half of that, or as the band says. @defaultValue does not matter */
+  /** Share of failed calls from which on it is degraded; it recovers at half of that, or as the band says. @defaultValue none */
   readonly failureRate?: number | Band;
-  /** Share of calls that timed out, likewise. @defaultValue does not matter */
+  /** Share of calls that timed out, likewise. @defaultValue none */
   readonly timeoutRate?: number | Band;
-  /** A load, with the band it is held against; a bare function is held against 0.9 and 0.7. @defaultValue does not matter */
+  /** A load, with the band it is held against; a bare function is held against 0.9 and 0.7. @defaultValue none */
   readonly load?: LoadOptions | (() => number);
-  /** Circuit breakers: while one is open the feature is at the first lesser level at least, and it recovers when all are closed. @defaultValue do not matter */
+  /** Circuit breakers: while one is open the feature is at the first lesser level at least, and it recovers when all are closed. @defaultValue none */
   readonly openCircuits?: readonly { readonly state: string }[];
   /** How long a call counts for the rates. @defaultValue `'30s'` */
   readonly window?: Duration;

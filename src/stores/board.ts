@@ -46,7 +46,8 @@ export class Board implements Switchboard {
   join(feature: FeatureSwitch, scope: Scope): void {
     feature.audience.add(scope);
     if (this.#settings.clock !== undefined || this.#clock !== systemClock || scope.clock === systemClock) return;
-    this.#offset += this.#clock.now() - scope.clock.now();
+    // Whole milliseconds: with fractions, sums of times would miss each other by a rounding.
+    this.#offset += Math.round(this.#clock.now() - scope.clock.now());
     this.#clock = scope.clock;
   }
 

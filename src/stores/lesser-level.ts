@@ -7,6 +7,7 @@ import { Tier } from './tier.ts';
 
 /** A level, and what a call gets at it: one of `value`, `run` and `work`, or a refusal. */
 export interface DegradeLevel<Name extends string = string> {
+  /** What operators call it. */
   readonly name: Name;
   /** What to answer with. */
   readonly value?: unknown;

@@ -16,6 +16,7 @@ describe('the examples print what their comments say', () => {
       '03-express-service.ts',
       '04-custom-policy.ts',
       '05-virtual-clock.ts',
+      '06-degrade.ts',
     ]);
   });
 

@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import {
   DegradedError,
+  type GatePolicy,
   OptionsError,
   type PipelineEvent,
   TimeoutError,
@@ -13,7 +14,7 @@ import {
   retry,
   switchboard,
 } from 'breakwater';
-import { VirtualClock, arrange, policyContract, work } from 'breakwater/testing';
+import { VirtualClock, arrange, gateContract, policyContract, work } from 'breakwater/testing';
 
 const fresh = (): ReturnType<typeof degrade> => degrade({ feature: 'hints', board: switchboard() });
 const answering = { name: 'off', value: 'spare' };
@@ -38,6 +39,8 @@ policyContract(
   () => degrade({ feature: 'hints', board: switchboard(), auto: { failureRate: 1, minCalls: 1000 }, levels: ['full', answering] }),
   { describe, it: test, name: 'degrade by itself' },
 );
+
+gateContract(() => fresh() as unknown as GatePolicy, { describe, it: test });
 
 const error = new Error('down');
 const failing = (): Promise<never> => Promise.reject(error);

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { OptionsError, type Switchboard, degrade, pipeline, switchboard } from 'breakwater';
 import { VirtualClock } from 'breakwater/testing';
 
@@ -243,8 +243,7 @@ describe('listeners', () => {
   test('one that throws keeps nobody from hearing', () => {
     const { board } = arranged();
     const told: string[] = [];
-    const { emitWarning } = process;
-    process.emitWarning = () => undefined;
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
     try {
       board.on('degrade.changed', () => {
         throw new Error('listener');
@@ -252,7 +251,7 @@ describe('listeners', () => {
       board.on('degrade.changed', ({ feature }) => told.push(feature));
       board.plan('rush', { a: 'off', b: 'off' }).apply();
     } finally {
-      process.emitWarning = emitWarning;
+      warned.mockRestore();
     }
     expect(told).toEqual(['a', 'b']);
   });
