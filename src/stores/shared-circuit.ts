@@ -106,7 +106,7 @@ export class SharedCircuit implements CircuitControls {
     this.#line = undefined;
     // How long ago that was is for the clock to say that it is read by.
     if (initial !== undefined) this.#note(this.#recall(initial.taken, owner));
-    this.#after(undefined);
+    this.#recovery.follow(); // nobody can listen yet: news wait until somebody looks
   }
 
   /** Lets a call in, makes it wait for its turn, or refuses it. */
