@@ -28,9 +28,6 @@ export interface EventFields {
   'pipeline.late': { readonly attempt: number; readonly ok: boolean };
   'pipeline.callback-failed': { readonly callback: string; readonly error: unknown };
   'gate.refused': { readonly error: unknown; readonly retryAfter?: number | undefined };
-  'gate.would-refuse': { readonly error: unknown; readonly retryAfter?: number | undefined };
-  'gate.would-wait': object;
-  'reaction.would-act': { readonly error?: unknown };
 }
 
 /** An event of a known type. */

@@ -8,6 +8,17 @@ export type ModeName = 'enforce' | 'shadow' | 'off';
 /** A mode, the share of calls (0 to 1) that it is enforced for while it shadows the others, or a function that says so for each call. */
 export type Mode = ModeName | number | ((call: Call) => ModeName | number);
 
+declare module './events.ts' {
+  interface EventFields {
+    /** A shadowed gate would have turned the call away. */
+    'gate.would-refuse': { readonly error: unknown; readonly retryAfter?: number | undefined };
+    /** A shadowed gate would have made the call wait. */
+    'gate.would-wait': object;
+    /** A shadowed retry or fallback would have done something about this outcome. */
+    'reaction.would-act': { readonly error?: unknown };
+  }
+}
+
 /** Options that every policy takes. */
 export interface PolicyOptions {
   /** What events, errors and snapshots call it. @defaultValue the kind */
