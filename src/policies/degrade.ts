@@ -200,10 +200,8 @@ class DegradePolicy implements Degrade<string, unknown> {
 
   /** Where a level answers: a gate that sends calls back, and around it what answers them. */
   stages(scope: Scope): readonly Stage[] {
-    return [
-      { scope, reaction: new ServiceReaction(this.#service, scope) },
-      { scope, gate: this.#join(scope, scope.shadow) },
-    ];
+    const gate = { scope, gate: this.#join(scope, scope.shadow) };
+    return this.#service.answers ? [{ scope, reaction: new ServiceReaction(this.#service, scope) }, gate] : [gate];
   }
 
   mount: Degrade['mount'] = (next, scope) => new Frame(this.stages(scope), next).handle;
