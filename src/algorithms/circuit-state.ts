@@ -69,9 +69,9 @@ export interface SlowSettings<Time = number> {
 
 /** For how long a new circuit only records: both must be over. `Time` is what a length of time is given as: ms, once read. */
 export interface WarmUpSettings<Time = number> {
-  /** @defaultValue `0` */
+  /** How long from its making. @defaultValue `0` */
   readonly duration: Time;
-  /** Judged calls. @defaultValue `0` */
+  /** How many judged calls. @defaultValue `0` */
   readonly calls: number;
 }
 
