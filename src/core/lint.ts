@@ -4,6 +4,7 @@
  */
 
 import type { LayerDescription } from './compose.ts';
+import { type LintLayer, type LintRule, lintRules } from './lint-rules.ts';
 import type { PlainData } from './policy.ts';
 
 /** One piece of advice. */
@@ -16,92 +17,34 @@ export interface Advice {
   readonly policies: readonly string[];
 }
 
-interface PairRule {
-  readonly rule: string;
-  readonly outer: string;
-  readonly inner: string;
-  /** Whether the pair is doubtful; always, if absent. */
-  readonly when?: (outer: LayerDescription, inner: LayerDescription) => boolean;
-  readonly message: string;
-}
-
-/** A number among the described options, `NaN` (which no comparison holds for) if it is none. */
-function number(layer: LayerDescription, option: string, within?: string): number {
-  const options = within === undefined ? layer.options : (layer.options[within] as PlainData | undefined);
-  return Number(options?.[option]);
-}
-
-const pairs: readonly PairRule[] = [
-  {
-    rule: 'breaker-outside-retry',
-    outer: 'circuit-breaker',
-    inner: 'retry',
-    message:
-      'the circuit breaker stands outside the retry, so it judges whole calls and an open circuit does not end the retries; put it inside',
-  },
-  { rule: 'retry-inside-retry', outer: 'retry', inner: 'retry', message: 'two retries multiply their attempts; keep one' },
-  {
-    rule: 'fallback-inside-retry',
-    outer: 'retry',
-    inner: 'fallback',
-    message: 'the fallback stands inside the retry, which then only ever sees successes; put it outside',
-  },
-  {
-    rule: 'bulkhead-outside-retry',
-    outer: 'bulkhead',
-    inner: 'retry',
-    message: 'the bulkhead stands outside the retry, so a call keeps its slot while it waits between attempts; put it inside',
-  },
-  {
-    rule: 'fallback-inside-breaker',
-    outer: 'circuit-breaker',
-    inner: 'fallback',
-    message: 'the fallback stands inside the circuit breaker, which then only ever sees successes; put it outside',
-  },
-  {
-    rule: 'inner-timeout-longer',
-    outer: 'timeout',
-    inner: 'timeout',
-    when: (outer, inner) => number(inner, 'after') >= number(outer, 'after'),
-    message: 'the inner timeout is not shorter than the outer one and can never fire first; shorten it',
-  },
-  {
-    rule: 'window-shorter-than-timeout',
-    outer: 'circuit-breaker',
-    inner: 'timeout',
-    when: (breaker, timeout) => number(breaker, 'duration', 'window') < 2 * number(timeout, 'after'),
-    message: "the circuit breaker's window is shorter than twice the timeout, so slow failures leave it before they add up; lengthen it",
-  },
-  {
-    rule: 'queue-waits-longer-than-timeout',
-    outer: 'timeout',
-    inner: 'bulkhead',
-    when: (timeout, bulkhead) => number(bulkhead, 'maxQueue') > 0 && number(bulkhead, 'maxWait') >= number(timeout, 'after'),
-    message: 'a call may queue for as long as the timeout around it allows, and has no time left to run; set a shorter maxWait',
-  },
-  {
-    rule: 'retries-outlast-timeout',
-    outer: 'timeout',
-    inner: 'retry',
-    when: (timeout, retry) => number(retry, 'longestBackoff') >= number(timeout, 'after'),
-    message: "the retry's waits alone may take longer than the timeout around it; allow fewer attempts or shorter delays",
-  },
-];
-
 /** Looks over layers, outermost first. */
 export function lintLayers(layers: readonly LayerDescription[]): readonly Advice[] {
   const flat = flatten(layers);
-  return flat.flatMap((outer, i) =>
-    flat
-      .slice(i + 1)
-      .flatMap((inner) =>
-        pairs
-          .filter((pair) => pair.outer === outer.kind && pair.inner === inner.kind && (pair.when?.(outer, inner) ?? true))
-          .map(({ rule, message }) => ({ rule, message, policies: [outer.name, inner.name] })),
-      ),
-  );
+  return flat.flatMap((_, i) => lintRules.flatMap((rule) => apply(rule, flat, i)));
 }
 
-function flatten(layers: readonly LayerDescription[]): LayerDescription[] {
-  return layers.flatMap((layer) => (layer.layers === undefined ? [layer] : flatten(layer.layers)));
+function apply({ rule, outer, inner, when, message }: LintRule, flat: readonly LintLayer[], at: number): Advice[] {
+  const first = flat[at] as LintLayer;
+  if (!outer.includes(first.kind)) return [];
+  const found: Advice[] = [];
+  for (let i = inner === undefined ? at : at + 1; i < (inner === undefined ? at + 1 : flat.length); i++) {
+    const second = flat[i] as LintLayer;
+    if (inner?.includes(second.kind) === false) continue;
+    const around = { outside: flat.slice(0, at), between: flat.slice(at + 1, i), within: flat.slice(i + 1) };
+    if (when?.(first, second, around) === false) continue;
+    const policies = first === second ? [first.name] : [first.name, second.name];
+    found.push({ rule, message: typeof message === 'string' ? message : message(first, second), policies });
+  }
+  return found;
+}
+
+/** Nested pipelines become their layers, policies per key what they keep for each. */
+function flatten(layers: readonly LayerDescription[]): LintLayer[] {
+  return layers.flatMap((layer) => {
+    if (layer.layers !== undefined) return flatten(layer.layers);
+    const { each } = layer.options as { readonly each?: PlainData };
+    const kind = each?.['kind'];
+    if (layer.kind !== 'per-key' || typeof kind !== 'string') return [{ ...layer, keyed: false }];
+    return [{ ...layer, kind, options: each as PlainData, keyed: true }];
+  });
 }

@@ -1,0 +1,222 @@
+/** The rules of {@link lintLayers}, as data: the docs make their table of them, and tests go through all. */
+
+import type { LayerDescription } from './compose.ts';
+import type { PlainData } from './policy.ts';
+
+/** A layer as the rules see it: policies per key count as what they keep for each key. */
+export interface LintLayer extends LayerDescription {
+  /** True if there is one for each key. */
+  readonly keyed: boolean;
+}
+
+/** A doubtful pair: `inner` stands further in than `outer`. */
+export interface LintRule {
+  /** Stable word for it. */
+  readonly rule: string;
+  readonly outer: readonly string[];
+  /** Absent: the rule is about one policy alone. */
+  readonly inner?: readonly string[];
+  /** Whether the pair is doubtful; always, if absent. `between`: what stands between the two; `within`: what stands inside the inner one. */
+  readonly when?: (outer: LintLayer, inner: LintLayer, around: Surroundings) => boolean;
+  readonly message: string | ((outer: LintLayer, inner: LintLayer) => string);
+}
+
+/** What stands around a pair. */
+export interface Surroundings {
+  readonly outside: readonly LintLayer[];
+  readonly between: readonly LintLayer[];
+  readonly within: readonly LintLayer[];
+}
+
+const breaker = ['circuit-breaker'];
+const limiters = ['token-bucket', 'leaky-bucket'];
+const slots = ['bulkhead', 'adaptive-limiter'];
+const repeats = ['retry', 'hedge'];
+/** What can turn a call away or end it, so that a fallback further in cannot cover it. */
+const turnsAway = ['timeout', ...slots, ...limiters, 'throttle', 'system-guard'];
+
+/** A number among the described options, `NaN` (which no comparison holds for) if it is none. */
+function number({ options }: LintLayer, option: string, within?: string): number {
+  const described = within === undefined ? options : (options[within] as PlainData | undefined);
+  return Number(described?.[option] ?? NaN);
+}
+
+/** How long a call may be kept waiting before it goes on, ms. */
+function longestWait(layer: LintLayer): number {
+  if (slots.includes(layer.kind) && !(number(layer, 'maxQueue') > 0)) return 0;
+  return number(layer, layer.kind === 'leaky-bucket' ? 'maxQueueTime' : 'maxWait');
+}
+
+/** Every rule there is, in the order of the recommended pipeline. */
+export const lintRules: readonly LintRule[] = [
+  {
+    rule: 'fallback-inside-retry',
+    outer: ['retry'],
+    inner: ['fallback'],
+    message: 'the fallback stands inside the retry, which then only ever sees successes; put it outside',
+  },
+  {
+    rule: 'fallback-inside-hedge',
+    outer: ['hedge'],
+    inner: ['fallback'],
+    message: 'the fallback stands inside the hedge, where a lesser answer wins against a good one that is still under way; put it outside',
+  },
+  {
+    rule: 'fallback-inside-breaker',
+    outer: breaker,
+    inner: ['fallback'],
+    message: 'the fallback stands inside the circuit breaker, which then only ever sees successes; put it outside',
+  },
+  {
+    rule: 'fallback-not-outermost',
+    outer: turnsAway,
+    inner: ['fallback'],
+    when: (_outer, _inner, { outside, between }) => ![...outside, ...between].some(({ kind }) => kind === 'fallback' || kind === 'retry'),
+    message: ({ kind }) => `what the ${kind} turns away or ends is not covered by the fallback further in; put the fallback outside`,
+  },
+  {
+    rule: 'inner-timeout-longer',
+    outer: ['timeout'],
+    inner: ['timeout'],
+    when: (outer, inner) => number(inner, 'after') >= number(outer, 'after'),
+    message: 'the inner timeout is not shorter than the outer one and can never fire first; shorten it',
+  },
+  {
+    rule: 'retries-outlast-timeout',
+    outer: ['timeout'],
+    inner: ['retry'],
+    when: (timeout, retry) => number(retry, 'longestBackoff') >= number(timeout, 'after'),
+    message: "the retry's waits alone may take longer than the timeout around it; allow fewer attempts or shorter delays",
+  },
+  {
+    rule: 'last-attempt-too-late',
+    outer: ['timeout'],
+    inner: ['retry'],
+    when: (timeout, retry, { within }) => {
+      const total = number(timeout, 'after');
+      const waits = number(retry, 'longestBackoff');
+      const attempt = Math.min(...within.filter(({ kind }) => kind === 'timeout').map((each) => number(each, 'after')));
+      return waits < total && attempt < total && waits + (number(retry, 'maxAttempts') - 1) * attempt >= total;
+    },
+    message:
+      'if every attempt takes all of its own timeout, the timeout around the retry ends the call before the last attempt can begin; shorten the attempts, allow fewer, or give the whole more time',
+  },
+  {
+    rule: 'hedges-outlast-timeout',
+    outer: ['timeout'],
+    inner: ['hedge'],
+    when: (timeout, hedge) => number(hedge, 'delay') * number(hedge, 'maxHedges') >= number(timeout, 'after'),
+    message: 'the last hedge would begin when the timeout around it has ended the call; shorten the delay or allow fewer hedges',
+  },
+  {
+    rule: 'hedge-after-attempt-timeout',
+    outer: ['hedge'],
+    inner: ['timeout'],
+    when: (hedge, timeout) => number(hedge, 'delay') >= number(timeout, 'after'),
+    message:
+      "an attempt ends by its own timeout before the hedge would begin, so the hedge only ever answers to failures; shorten the hedge's delay",
+  },
+  {
+    rule: 'queue-waits-longer-than-timeout',
+    outer: ['timeout'],
+    inner: [...slots, ...limiters],
+    when: (timeout, queue) => longestWait(queue) >= number(timeout, 'after'),
+    message: ({ name }, inner) =>
+      `a call may wait in ${inner.name} for as long as ${name} around it allows, and has no time left to run; set a shorter ${inner.kind === 'leaky-bucket' ? 'maxQueueTime' : 'maxWait'}`,
+  },
+  {
+    rule: 'throttle-window-too-short',
+    outer: ['throttle'],
+    inner: ['timeout'],
+    when: (throttle, timeout) => number(throttle, 'window') < 2 * number(timeout, 'after'),
+    message: "the throttle's window is shorter than twice the timeout, so calls have left it before their outcomes arrive; lengthen it",
+  },
+  {
+    rule: 'retry-inside-retry',
+    outer: ['retry'],
+    inner: ['retry'],
+    message: (_outer, { options }) =>
+      options['nested'] === 'suppress'
+        ? 'two retries around one call: the inner one does nothing, as it is told to stand back (nested); keep one'
+        : 'two retries multiply their attempts; keep one',
+  },
+  {
+    rule: 'retry-inside-hedge',
+    outer: ['hedge'],
+    inner: ['retry'],
+    message: 'the retry stands inside the hedge, so attempts side by side each bring retries of their own; put it outside',
+  },
+  {
+    rule: 'hedge-inside-hedge',
+    outer: ['hedge'],
+    inner: ['hedge'],
+    message: 'two hedges multiply their attempts; keep one, with more hedges',
+  },
+  {
+    rule: 'hedge-of-every-call',
+    outer: ['hedge'],
+    when: ({ options }) => options['idempotent'] === 'all calls',
+    message:
+      'every call is hedged, whether it may run twice or not: what writes, writes twice; say idempotent for each call, or choose by a function',
+  },
+  {
+    rule: 'breaker-outside-retry',
+    outer: breaker,
+    inner: ['retry'],
+    message:
+      'the circuit breaker stands outside the retry, so it judges whole calls and an open circuit does not end the retries; put it inside',
+  },
+  {
+    rule: 'breaker-outside-hedge',
+    outer: breaker,
+    inner: ['hedge'],
+    message: 'the circuit breaker stands outside the hedge, so it only sees the attempt that won and never the slow one; put it inside',
+  },
+  {
+    rule: 'breaker-shared-by-endpoints',
+    outer: breaker,
+    inner: [...breaker, ...slots],
+    when: (outer, inner) => !outer.keyed && inner.keyed,
+    message:
+      'one circuit breaker stands outside policies for each key, so one bad endpoint shuts the good ones off too; put it into perKey',
+  },
+  {
+    rule: 'window-shorter-than-timeout',
+    outer: breaker,
+    inner: ['timeout'],
+    when: (outer, timeout) => number(outer, 'duration', 'window') < 2 * number(timeout, 'after'),
+    message: "the circuit breaker's window is shorter than twice the timeout, so slow failures leave it before they add up; lengthen it",
+  },
+  {
+    rule: 'bulkhead-outside-retry',
+    outer: slots,
+    inner: ['retry'],
+    message: 'the bulkhead stands outside the retry, so a call keeps its slot while it waits between attempts; put it inside',
+  },
+  {
+    rule: 'bulkhead-outside-hedge',
+    outer: slots,
+    inner: ['hedge'],
+    message: 'the bulkhead stands outside the hedge, so one slot stands for several attempts at once; put it inside',
+  },
+  {
+    rule: 'bulkhead-outside-breaker',
+    outer: slots,
+    inner: breaker,
+    message: 'the bulkhead stands outside the circuit breaker, so calls queue for a slot only to find the circuit open; put it inside',
+  },
+  {
+    rule: 'quota-outside-bulkhead',
+    outer: limiters,
+    inner: slots,
+    when: (_outer, _inner, { outside }) => outside.some(({ kind }) => repeats.includes(kind)),
+    message:
+      'the rate limiter counts attempts, and stands outside the bulkhead: quota is spent on attempts that then find no slot; put it inside',
+  },
+  {
+    rule: 'chaos-not-innermost',
+    outer: ['chaos'],
+    inner: [...turnsAway, ...repeats, ...breaker, 'fallback', 'degrade'],
+    message: (_outer, { name }) => `what chaos injects is never met by ${name}, which stands further in; put chaos innermost`,
+  },
+];
