@@ -42,6 +42,7 @@ export {
 } from './core/errors.ts';
 
 export { bulkhead, type Bulkhead, type BulkheadOptions, type BulkheadSnapshot } from './policies/bulkhead.ts';
+export { chaos, type BrokenBodyOptions, type Chaos, type ChaosOptions, type ChaosWindow } from './policies/chaos.ts';
 export { circuitBreaker, type CircuitBreaker, type CircuitBreakerOptions } from './policies/circuit-breaker.ts';
 export type { CircuitControls, Isolation } from './stores/shared-circuit.ts';
 export type { CircuitChange, CircuitReason, CircuitSnapshot, CircuitState } from './algorithms/circuit-state.ts';
