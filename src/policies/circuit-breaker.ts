@@ -85,7 +85,7 @@ export interface CircuitBreakerOptions<Sees = unknown> extends PolicyOptions {
   readonly tripWhen?: TripTest;
   /** Judged calls that must be in the window before a rate counts. With a smaller count window: its size. @defaultValue `20` */
   readonly minCalls?: number;
-  /** For so long or so many judged calls from its making it records and does not open; given both, until both are over. @defaultValue `0` */
+  /** For so long or so many judged calls from its making it records and does not open; given both, until both are over. */
   readonly warmUp?: Duration | Partial<WarmUpSettings<Duration>>;
   /** How long to stay open: always the same time, one that grows while it keeps opening, or a function of how often it did, its numbers and the failure. */
   readonly openFor?: Duration | Partial<OpenTimeSettings<Duration>> | OpenFor;

@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type CircuitBreakerOptions, CircuitOpenError, type PipelineEvent, circuitBreaker } from 'breakwater';
-import { type Arranged, arrange, seededRandom, work } from 'breakwater/testing';
+import { type Arranged, VirtualClock, arrange, seededRandom, work } from 'breakwater/testing';
 import { rampShare } from '../../src/algorithms/ramp.ts';
 
 type Guarded = Arranged<readonly [ReturnType<typeof circuitBreaker>]>;
@@ -97,7 +97,7 @@ describe('calls without a place in a half-open circuit', () => {
   test.each(['isolate', 'open', 'close', 'disable', 'reset'] as const)('are answered by %s()', async (command) => {
     const { run, clock, policy } = await tried({ halfOpen });
     void run(() => new Promise(() => undefined));
-    const waiting = run(() => 'in').catch((error: { code: string }) => error.code);
+    const waiting = run(() => 'in').catch((error: unknown) => (error as { code: string }).code);
     policy[command]();
     const refused = { isolate: 'ERR_CIRCUIT_ISOLATED', open: 'ERR_CIRCUIT_OPEN' } as Partial<Record<string, string>>;
     expect(await waiting).toBe(refused[command] ?? 'in');
@@ -259,9 +259,9 @@ describe('recovery without calls (C12)', () => {
 
   test('a probe is asked again and again while it is open, until it says yes', async () => {
     const asked: number[] = [];
-    const { clock, policy, events } = arrange(
-      circuitBreaker({ openFor: '1h', recover: { probe: () => asked.push(clock.now()) === 3, interval: '2s' } }),
-    );
+    const clock = new VirtualClock();
+    const probe = (): boolean => asked.push(clock.now()) === 3;
+    const { policy, events } = arrange(circuitBreaker({ openFor: '1h', recover: { probe, interval: '2s' } }), { clock });
     policy.open();
     await clock.advance('6s');
     expect(asked).toEqual([2000, 4000, 6000]);

@@ -43,8 +43,6 @@ function optionsOf(config: Config): CircuitBreakerOptions {
   const { threshold: rate, windowMs } = config;
   const comparison = config.strict === true || config.kind === 'sentinel' ? 'above' : 'at-least';
   switch (config.kind) {
-    case undefined:
-      return shares(config);
     case 'consecutive':
       return { consecutiveFailures: config.n };
     case 'count':
@@ -68,6 +66,8 @@ function optionsOf(config: Config): CircuitBreakerOptions {
         openFor: config.retryMs,
         halfOpen: { calls: 1 },
       };
+    default:
+      return shares(config);
   }
 }
 
