@@ -219,6 +219,11 @@ export class Call implements Cancellable {
     for (let call: Call | undefined = this; call !== undefined; call = call.parent) call.degraded = true;
   }
 
+  /** Of all attempts the answer of this one counts: what it is flagged as, the calls that it derives from are. */
+  prevail(): void {
+    for (let call = this.parent; call !== undefined; call = call.parent) call.degraded = this.degraded;
+  }
+
   /** Whether something can cut this call short while its work runs. */
   get cuttable(): boolean {
     return this.parent !== undefined || this.#options.signal !== undefined || this.deadline !== Infinity;

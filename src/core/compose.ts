@@ -2,7 +2,7 @@ import { OptionsError } from './errors.ts';
 import { show } from './options.ts';
 import { Frame } from './frame.ts';
 import { type Place, placesFor } from './place.ts';
-import { type AnyPolicy, type GatePolicy, type Handler, type PlainData, mountDriver, stageOf } from './policy.ts';
+import { type AnyPolicy, type GatePolicy, type Handler, type PlainData, mountDriver, stageOf, stagesOf } from './policy.ts';
 import { run, runTracked } from './run.ts';
 import type { Scope } from './scope.ts';
 import type { Stage } from './stage.ts';
@@ -90,9 +90,9 @@ function wrap(placed: readonly Placed[], innermost: Handler): Frame {
   let stages: Stage[] = [];
   let next = innermost;
   for (const [i, { policy, scope }] of [...placed.entries()].reverse()) {
-    const stage = stageOf(policy, scope);
-    if (stage !== undefined) {
-      stages.unshift(stage);
+    const own = stagesOf(policy, scope);
+    if (own.length > 0) {
+      stages.unshift(...own);
     } else {
       const inside = placed.slice(i + 1).map((layer) => layer.policy);
       next = mountDriver(policy, new Frame(stages, next).handle, scope, inside);

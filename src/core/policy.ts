@@ -66,6 +66,19 @@ export function stageOf(policy: AnyPolicy, scope: Scope): Stage | undefined {
   return { reaction: mode === 'enforce' ? make(scope) : new ModedReaction(mode, make, scope), scope };
 }
 
+/** A policy made of several gates and reactions, outermost first. */
+export interface StagedPolicy extends AnyPolicy {
+  stages(scope: Scope): readonly Stage[];
+}
+
+/** What a policy puts into a frame, outermost first; nothing if it is none that can stand in one. */
+export function stagesOf(policy: AnyPolicy, scope: Scope): readonly Stage[] {
+  const { stages, mode = 'enforce' } = policy as Partial<StagedPolicy>;
+  const stage = stageOf(policy, scope);
+  if (stage !== undefined) return [stage];
+  return typeof stages === 'function' && mode === 'enforce' ? stages.call(policy, scope) : [];
+}
+
 /** A policy of neither form, around `next`. */
 export function mountDriver(policy: AnyPolicy, next: Handler, scope: Scope, inside: readonly AnyPolicy[]): Handler {
   const { mode = 'enforce' } = policy;
