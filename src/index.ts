@@ -43,6 +43,7 @@ export {
 
 export { bulkhead, type Bulkhead, type BulkheadOptions, type BulkheadSnapshot } from './policies/bulkhead.ts';
 export { chaos, type BrokenBodyOptions, type Chaos, type ChaosOptions, type ChaosWindow } from './policies/chaos.ts';
+export type { InjectionName, RefusalName } from './stores/injections.ts';
 export { circuitBreaker, type CircuitBreaker, type CircuitBreakerOptions } from './policies/circuit-breaker.ts';
 export type { CircuitControls, Isolation } from './stores/shared-circuit.ts';
 export type { CircuitChange, CircuitReason, CircuitSnapshot, CircuitState } from './algorithms/circuit-state.ts';
@@ -81,3 +82,6 @@ export { timeout, type AdaptiveTimeoutOptions, type RacingTimeout, type Timeout,
 export { leakyBucket, type LeakyBucket, type LeakyBucketOptions, type LeakyBucketSnapshot } from './policies/leaky-bucket.ts';
 export { perKey, type PerKey, type PerKeyOptions, type PerKeySnapshot, type Resting } from './policies/per-key.ts';
 export { tokenBucket, type TokenBucket, type TokenBucketOptions, type TokenBucketSnapshot } from './policies/token-bucket.ts';
+export { presets } from './presets/presets.ts';
+export type { HttpPreset, HttpPresetOptions } from './presets/http.ts';
+export type { HedgedHttpPreset, HedgedHttpPresetOptions } from './presets/hedged-http.ts';

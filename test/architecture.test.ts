@@ -14,10 +14,11 @@ const floors: Readonly<
   algorithms: { houses: ['algorithms'], builtins: false },
   stores: { houses: ['core', 'algorithms', 'stores'], builtins: true },
   policies: { houses: ['core', 'algorithms', 'stores'], builtins: false },
+  presets: { houses: ['core', 'policies', 'presets'], builtins: false },
   http: { houses: ['core', 'algorithms', 'http'], builtins: true },
   testing: { houses: ['core', 'algorithms', 'testing'], builtins: true },
   // The face also names the types that policies show and others define.
-  index: { houses: ['core', 'policies', 'stores'], types: ['algorithms'], builtins: false },
+  index: { houses: ['core', 'policies', 'presets', 'stores'], types: ['algorithms'], builtins: false },
 };
 
 /** Libraries, each named only in the file that adapts it. */

@@ -1,0 +1,5 @@
+import { hedgedHttp } from './hedged-http.ts';
+import { http } from './http.ts';
+
+/** Lists of policies in the recommended order, to begin with and to edit: every part is named, and can be set up otherwise or left out. */
+export const presets: { readonly http: typeof http; readonly hedgedHttp: typeof hedgedHttp } = Object.freeze({ http, hedgedHttp });
