@@ -88,15 +88,17 @@ export class ChaosRules {
   readonly handle: Handler = (call) => {
     const stretch = this.#stretchOf(call);
     if (stretch === undefined || !this.#concerns(call)) return this.#next(call);
+    let asked = 'enabled';
     try {
       const { enabled } = this.#state.settings;
       const on = typeof enabled === 'function' ? enabled(call) : enabled;
       if (on === false) return this.#next(call);
+      asked = 'rate';
       const rate = typeof stretch.rate === 'function' ? stretch.rate(call) : stretch.rate;
       if (typeof on === 'boolean' && typeof rate === 'number') return this.#try(call, stretch, checked(rate));
       return this.#await(call, stretch, on, rate);
     } catch (error) {
-      this.#scope.report('rate', error);
+      this.#scope.report(asked, error);
       return this.#next(call);
     }
   };

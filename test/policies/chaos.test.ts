@@ -357,6 +357,15 @@ describe('which calls are hit', () => {
 
   test.each([
     ['rate', { rate: () => NaN }],
+    [
+      'enabled',
+      {
+        rate: 1,
+        enabled: () => {
+          throw boom;
+        },
+      },
+    ],
     ['rate', { rate: () => Promise.resolve(2) }],
     ['rate', { rate: 1, enabled: () => Promise.reject(boom) }],
     [
@@ -528,7 +537,7 @@ describe('options', () => {
       seed: 4,
     }).describe();
     expect(described).toMatchObject({ injects: ['fault', 'outcome'], rate: 'computed', only: 'chosen', seed: 4 });
-    expect(JSON.stringify(described['schedule'])).toBe('[{"from":0,"to":null,"rate":0.5}]'.replace('null', '1000'));
+    expect(JSON.stringify(described['schedule'])).toBe('[{"from":0,"to":1000,"rate":0.5}]');
   });
 });
 
@@ -552,7 +561,7 @@ test('nothing is left behind by random chaos under random calls', async () => {
         maxPerMinute: Infinity,
       }),
     ],
-    { clock, random: chance },
+    { clock, random: chance, on: () => undefined },
   );
   const { signal } = new AbortController();
   const calls = Array.from({ length: 2000 }, () => drill.executeOutcome(work(chance() < 0.5 ? 'ok' : 'hang-until-abort'), { signal }));
