@@ -10,6 +10,7 @@ import {
   bulkhead,
   chaos,
   circuitBreaker,
+  definePolicy,
   fallback,
   pipeline,
   retry,
@@ -140,6 +141,15 @@ describe('an injected outcome', () => {
     expect(scripted.calls).toBe(0);
     const found = arrange(chaos({ rate: 1, outcome: (call) => Promise.resolve(`stale ${call.key}`) }));
     expect(await found.run(() => 'fresh', { key: 'k' })).toBe('stale k');
+  });
+
+  test('counts like a real one: gates outside hear of a success', async () => {
+    const settle = vi.fn();
+    const cancel = vi.fn();
+    const gate = definePolicy({ kind: 'door', gate: { enter: () => 'pass', settle, cancel } });
+    await arrange([gate, chaos({ rate: 1, outcome: 'other' })]).run(() => 'work');
+    expect(settle).toHaveBeenCalledWith('pass', 'other', 0);
+    expect(cancel).not.toHaveBeenCalled();
   });
 
   test('that cannot be found is reported, and the work runs', async () => {
