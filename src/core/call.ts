@@ -2,8 +2,8 @@ import type { Alarm } from './alarm.ts';
 import { idempotencyKeyOf } from './idempotency.ts';
 import { asGentle, isGentle } from './gentle.ts';
 import { subscribe, unsubscribe, type Cancellable } from './signals.ts';
-import { type Leftover, Leftovers } from './leftovers.ts';
-import { Failure, type Outcome, isFailure, thrown } from './outcome.ts';
+import type { Leftovers } from './leftovers.ts';
+import { Failure, type Outcome } from './outcome.ts';
 import type { Scope } from './scope.ts';
 import type { CallSettings, Priority } from './call-options.ts';
 
@@ -61,7 +61,8 @@ export class Call implements Cancellable {
   /** Calls derived from this one, linked through `#sibling`. */
   #child: Call | undefined = undefined;
   #sibling: Call | undefined = undefined;
-  #leftovers: Leftovers | undefined = undefined;
+  /** Work of this call that was left behind and still runs. */
+  leftovers: Leftovers | undefined = undefined;
 
   /** @internal */
   constructor(
@@ -242,23 +243,8 @@ export class Call implements Cancellable {
     if (this.#options.signal !== undefined) unsubscribe(this.#options.signal, this);
   }
 
-  /** Leaves running work behind. It still holds what `until: 'work'` gates gave it; its late outcome is reported and never counted. */
-  abandon(work: Promise<unknown>): void {
-    const leftover: Leftover = [];
-    for (let call: Call | undefined = this; call !== undefined; call = call.parent) (call.#leftovers ??= new Leftovers()).add(leftover);
-    const ended = (outcome: Outcome): void => {
-      for (let call: Call | undefined = this; call !== undefined; call = call.parent) call.#leftovers?.delete(leftover);
-      for (const tell of leftover) tell();
-      let taker: Call | undefined = this;
-      while (taker !== undefined && taker.onLate === undefined) taker = taker.parent;
-      taker?.onLate?.(outcome);
-      if (this.scope.listening) this.scope.emit('pipeline.late', 'warn', this, { attempt: this.attempt, ok: !isFailure(outcome) });
-    };
-    work.then(ended, (error: unknown) => ended(thrown(error)));
-  }
-
   /** Runs `then` once no abandoned work of this call is left; answers false (and forgets `then`) if there is none. */
   whenQuiet(then: () => void): boolean {
-    return this.#leftovers?.whenQuiet(then) ?? false;
+    return this.leftovers?.whenQuiet(then) ?? false;
   }
 }

@@ -1,3 +1,7 @@
+import type { Call } from './call.ts';
+import { discard } from './disposal.ts';
+import { type Outcome, isFailure, thrown } from './outcome.ts';
+
 /** Work that a timeout or an abort left behind and that still runs: who wants to know when it ends. */
 export type Leftover = (() => void)[];
 
@@ -22,4 +26,24 @@ export class Leftovers {
     for (const leftover of this.#running) leftover.push(ended);
     return this.#running.size > 0;
   }
+}
+
+/**
+ * Leaves running work behind. It still holds what `until: 'work'` gates gave it; its late outcome is told to the nearest that wants it, reported, and never
+ * counted; a late value that nobody wants is released.
+ */
+export function abandon(call: Call, work: Promise<unknown>): void {
+  const { scope, attempt } = call;
+  const leftover: Leftover = [];
+  for (let one: Call | undefined = call; one !== undefined; one = one.parent) (one.leftovers ??= new Leftovers()).add(leftover);
+  const ended = (outcome: Outcome): void => {
+    for (let one: Call | undefined = call; one !== undefined; one = one.parent) one.leftovers?.delete(leftover);
+    for (const tell of leftover) tell();
+    let taker: Call | undefined = call;
+    while (taker !== undefined && taker.onLate === undefined) taker = taker.parent;
+    if (taker?.onLate !== undefined) taker.onLate(outcome);
+    else if (!isFailure(outcome)) discard(outcome);
+    if (scope.listening) scope.emit('pipeline.late', 'warn', call, { attempt, ok: !isFailure(outcome) });
+  };
+  work.then(ended, (error: unknown) => ended(thrown(error)));
 }

@@ -1,5 +1,6 @@
 import type { Call } from './call.ts';
 import { isGentle } from './gentle.ts';
+import { abandon } from './leftovers.ts';
 import { type Failure, type Outcome, thrown } from './outcome.ts';
 import { beginStretch, endStretch, runAs } from './context.ts';
 
@@ -41,7 +42,7 @@ export function follow(call: Call, work: (call: Call) => unknown): Promise<Outco
   }
   if (call.failure !== undefined && !isGentle(call.failure)) {
     // Cut while the work's own first stretch ran: nobody was there yet to be told.
-    call.abandon(promise);
+    abandon(call, promise);
     return Promise.resolve(call.failure);
   }
   if (!call.cuttable) return promise;
@@ -51,7 +52,7 @@ export function follow(call: Call, work: (call: Call) => unknown): Promise<Outco
         call.waiter = cut;
         return;
       }
-      call.abandon(promise);
+      abandon(call, promise);
       resolve(failure);
     };
     call.waiter = cut;

@@ -184,7 +184,7 @@ export class Race implements Expiring {
     this.tell(attempt, end, now);
     if (final) return this.decide(outcome, attempt, now);
     attempt.outcome = outcome;
-    return this.failed(now, pushback);
+    return this.failed(attempt, now, pushback);
   }
 
   tell(attempt: Attempt, end: AttemptEnd, now: number): void {
@@ -194,7 +194,7 @@ export class Race implements Expiring {
   }
 
   /** An attempt failed in a way that another may not. */
-  failed(now: number, pushback: number | undefined): Outcome | Promise<Outcome> {
+  failed(attempt: Attempt, now: number, pushback: number | undefined): Outcome | Promise<Outcome> {
     const plan = this.plan;
     if (this.call.failure !== undefined) plan.close();
     const then = plan.failed(now, pushback);
@@ -208,7 +208,8 @@ export class Race implements Expiring {
     this.ending ??= new Promise((resolve) => (this.settle = resolve));
     // Nothing runs that an abort could reach.
     if (plan.running === 0) this.call.waiter = (failure) => void this.decide(failure, undefined, now);
-    return this.ending;
+    // A hedge's promise leads to `ending`; if it also waited for it, V8 would walk in a circle for ever when it looks for an error's async callers.
+    return attempt.number === 0 ? this.ending : new Promise(() => undefined);
   }
 
   /** All attempts have failed: the first one's failure is the call's. */
@@ -226,6 +227,7 @@ export class Race implements Expiring {
     const attempts = this.attempts;
     if (attempts.length > 1 || winner === undefined) {
       this.call.waiter = undefined;
+      winner?.call.prevail();
       if (winner !== undefined) this.rules.decided(winner.number, winner.call, !(outcome instanceof Failure));
       this.dismiss(outcome, now);
       this.settle?.(outcome);

@@ -108,13 +108,13 @@ export class RetryRun {
     const call = this.#call;
     this.#attempt++;
     this.#cause = cause;
-    call.degraded = false;
     const next = call.derive(this.#attempt);
     next.at = this.#since = this.#scope.clock.now();
     const { attemptHeader } = this.#rules.settings;
     if (attemptHeader !== undefined) next.headers = { ...call.headers, [attemptHeader]: String(this.#attempt), 'x-retry-reason': reason };
     this.#news.started(call, this.#attempt, reason);
     const outcome = await again(next);
+    next.prevail();
     call.release(next);
     return outcome;
   }

@@ -1,8 +1,88 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import '../support/properties.ts';
-import { type HedgeOptions, hedge, pipeline, retryBudget } from 'breakwater';
+import { type HedgeOptions, bulkhead, hedge, pipeline, retryBudget } from 'breakwater';
 import { VirtualClock, arrange, seededRandom } from 'breakwater/testing';
+
+/** What one attempt does. */
+const attempt = fc.record({
+  after: fc.integer({ min: 0, max: 60 }),
+  how: fc.constantFrom('value', 'value', 'fail', 'fatal', 'pushback', 'stop'),
+  heeds: fc.boolean(),
+});
+
+const settings = fc.record({
+  maxHedges: fc.integer({ min: 0, max: 4 }),
+  delay: fc.oneof(fc.integer({ min: 0, max: 40 }), fc.constant('onFailure' as const)),
+});
+
+/** What ends a call from outside, if anything does. */
+const ending = fc.option(fc.record({ at: fc.integer({ min: 0, max: 80 }), how: fc.constantFrom('abort', 'deadline') }), { nil: undefined });
+
+class Scripted extends Error {
+  readonly retryAfter: number | undefined;
+
+  constructor(how: string) {
+    super(how);
+    this.retryAfter = how === 'pushback' ? 15 : how === 'stop' ? -1 : undefined;
+  }
+}
+
+const classify: HedgeOptions['classify'] = (outcome) =>
+  !outcome.ok && (outcome.error as Error).message === 'fatal' ? { verdict: 'failure', retryable: false } : undefined;
+
+describe('whatever attempts do, and whatever ends the call', () => {
+  test('there are no more of them than allowed, exactly one answer, and nothing is left behind (H1, H2, law 11)', async () => {
+    const unhandled = vi.fn();
+    process.on('unhandledRejection', unhandled);
+    await fc.assert(
+      fc.asyncProperty(settings, fc.array(attempt, { minLength: 5, maxLength: 5 }), ending, async ({ maxHedges, delay }, scripts, end) => {
+        const slots = bulkhead({ maxConcurrent: 100 });
+        const {
+          pipeline: guarded,
+          clock,
+          events,
+        } = arrange([hedge({ maxHedges, delay, idempotent: true, classify, budget: false }), slots]);
+        const released = new Map<object, number>();
+        const values: object[] = [];
+        let begun = 0;
+        const caller = new AbortController();
+        const outcome = guarded.executeOutcome(
+          async ({ signal }) => {
+            const { after, how, heeds } = scripts[begun++] as (typeof scripts)[number];
+            await new Promise<void>((resolve, reject) => {
+              const timer = clock.setTimeout(resolve, after);
+              if (heeds)
+                signal.addEventListener('abort', () => {
+                  clock.clearTimeout(timer);
+                  reject(signal.reason as Error);
+                });
+            });
+            if (how !== 'value') throw new Scripted(how);
+            const value = { [Symbol.dispose]: () => void released.set(value, (released.get(value) ?? 0) + 1) };
+            values.push(value);
+            return value;
+          },
+          { signal: caller.signal, deadline: end?.how === 'deadline' ? end.at : Infinity },
+        );
+        if (end?.how === 'abort') clock.setTimeout(() => caller.abort('enough'), end.at);
+        const settled = await clock.until(outcome);
+        await clock.advance('1m');
+
+        expect(begun).toBeLessThanOrEqual(1 + maxHedges);
+        for (const value of values) expect(released.get(value) ?? 0).toBe(settled.ok && settled.value === value ? 0 : 1);
+        expect(values.length).toBeGreaterThanOrEqual(settled.ok ? 1 : 0);
+        expect(events.filter(({ type }) => type === 'pipeline.settled')).toHaveLength(1);
+        expect(events.filter(({ type }) => type === 'pipeline.callback-failed')).toEqual([]);
+        expect([slots.active, clock.pending, guarded.snapshot().active]).toEqual([0, 0, 0]);
+      }),
+      { numRuns: 400 },
+    );
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(unhandled).not.toHaveBeenCalled();
+    process.off('unhandledRejection', unhandled);
+  });
+});
 
 describe('a budget', () => {
   test('hedges never cost more than the budget, also while everything is slow', async () => {

@@ -118,3 +118,15 @@ test('an outer abort, a timeout and a deadline during a race leave no promise th
   expect([unhandled.mock.calls.length, clock.pending]).toEqual([0, 0]);
   process.off('unhandledRejection', unhandled);
 });
+
+test('all of several attempts side by side fail: V8 finds the callers of the error, and does not walk in a circle looking for them', async () => {
+  const { pipeline: p, clock } = arrange([hedge({ maxHedges: 2, delay: 0, idempotent: true, budget: false })]);
+  const after = [27, 1, 15];
+  let begun = 0;
+  const outcome = p.executeOutcome(async () => {
+    const ms = after[begun++] as number;
+    await new Promise<void>((resolve) => void clock.setTimeout(resolve, ms));
+    throw new Error(`after ${ms}`); // captured here, with the async callers
+  });
+  expect(await clock.until(outcome)).toMatchObject({ ok: false, error: { message: 'after 27' } });
+});
