@@ -36,23 +36,40 @@ export {
   StoreError,
   ThrottledError,
   TimeoutError,
+  type CircuitOpenDetails,
   type ErrorDetails,
   type OptionProblem,
   type RefusalDetails,
+  type TimeoutDetails,
 } from './core/errors.ts';
 
 export { bulkhead, type Bulkhead, type BulkheadOptions, type BulkheadSnapshot } from './policies/bulkhead.ts';
 export { chaos, type BrokenBodyOptions, type Chaos, type ChaosOptions, type ChaosWindow } from './policies/chaos.ts';
-export type { InjectionName, RefusalName } from './stores/injections.ts';
+export type { InjectionName, RefusalName } from './policies/chaos/injections.ts';
 export { circuitBreaker, type CircuitBreaker, type CircuitBreakerOptions } from './policies/circuit-breaker.ts';
-export type { CircuitControls, Isolation } from './stores/shared-circuit.ts';
-export type { CircuitChange, CircuitReason, CircuitSnapshot, CircuitState } from './algorithms/circuit-state.ts';
+export type { CircuitControls, Isolation } from './stores/circuit/shared-circuit.ts';
+export type { HalfOpenSettings } from './stores/circuit/line.ts';
+export type { OpenFor, TripTest } from './stores/circuit/questions.ts';
+export type { RecoveryProbe, RecoverySettings } from './stores/circuit/recovery.ts';
+export type {
+  CircuitChange,
+  CircuitMemory,
+  CircuitReading,
+  CircuitReason,
+  CircuitSnapshot,
+  CircuitState,
+  CircuitSymptom,
+  SlowSettings,
+  WarmUpSettings,
+} from './algorithms/circuit-state.ts';
+export type { RampSettings } from './algorithms/ramp.ts';
+export type { CallEwmaSettings, CountWindowSettings, TimeEwmaSettings, TimeWindowSettings } from './algorithms/windows.ts';
 export type { FailureTest } from './core/judgement.ts';
 export { degrade, defaultSwitchboard, switchboard, type Degrade, type DegradeOptions } from './policies/degrade.ts';
-export type { AutomaticOptions, LoadOptions } from './stores/automatic-options.ts';
-export type { DegradeLevel } from './stores/lesser-level.ts';
-export type { FeatureCause, FeatureKind, FeatureState, LevelChange } from './stores/feature-switch.ts';
-export type { OrderOptions, SwitchboardAction, SwitchboardEntry } from './stores/order-book.ts';
+export type { AutomaticOptions, LoadOptions } from './stores/switchboard/automatic-options.ts';
+export type { DegradeLevel } from './policies/degrade/lesser-level.ts';
+export type { FeatureCause, FeatureKind, FeatureState, LevelChange } from './stores/switchboard/feature-switch.ts';
+export type { OrderOptions, SwitchboardAction, SwitchboardEntry } from './stores/switchboard/order-book.ts';
 export type {
   DegradePlan,
   LevelHold,
@@ -61,13 +78,14 @@ export type {
   Switchboard,
   SwitchboardOptions,
   SwitchboardSnapshot,
-} from './stores/switchboard.ts';
+} from './stores/switchboard/switchboard.ts';
 export { fallback, type Fallback, type FallbackOptions, type FallbackTier } from './policies/fallback.ts';
-export type { Covered } from './stores/covering-tier.ts';
+export type { Covered } from './policies/fallback/covering-tier.ts';
+export type { SuppressionReason } from './policies/hedge/rules.ts';
 export { hedge, hedgeErrors, type Hedge, type HedgeDelay, type HedgeOptions, type LearnedDelayOptions } from './policies/hedge.ts';
 export { retry, type BackoffOptions, type Retry, type RetryAfterOptions, type RetryOptions } from './policies/retry.ts';
-export type { GiveUpReason, RetryContext } from './stores/retry-rules.ts';
-export { attemptsOf } from './stores/retry-news.ts';
+export type { GiveUpReason, RetryContext } from './policies/retry/rules.ts';
+export { attemptsOf } from './policies/retry/news.ts';
 export { retryBudget, type RetryBudget } from './stores/retry-budget.ts';
 export type {
   BudgetKind,

@@ -13,7 +13,7 @@ const floors: Readonly<
   core: { houses: ['core'], builtins: true },
   algorithms: { houses: ['algorithms'], builtins: false },
   stores: { houses: ['core', 'algorithms', 'stores'], builtins: true },
-  policies: { houses: ['core', 'algorithms', 'stores'], builtins: false },
+  policies: { houses: ['core', 'algorithms', 'stores'], builtins: true },
   presets: { houses: ['core', 'policies', 'presets'], builtins: false },
   http: { houses: ['core', 'algorithms', 'http'], builtins: true },
   testing: { houses: ['core', 'algorithms', 'testing'], builtins: true },
@@ -47,8 +47,8 @@ const timedModules = new Set(['timers', 'timers/promises', 'perf_hooks', 'node:t
 /** Types of the kernel that cannot be told without each other; nothing of it is there at run time. */
 const kernelTypes: readonly (readonly string[])[] = [
   // A call knows its scope, a scope stamps events with a call.
-  // (and judges outcomes of calls).
-  ['core/call.ts', 'core/classification.ts', 'core/scope.ts'],
+  // (and judges outcomes of calls), and calls leave work behind.
+  ['core/call.ts', 'core/classification.ts', 'core/leftovers.ts', 'core/scope.ts'],
   // A policy is mounted in a frame of stages, which policies make.
   ['core/frame.ts', 'core/passage.ts', 'core/place.ts', 'core/policy.ts', 'core/shadowing.ts', 'core/stage.ts'],
 ];
@@ -76,7 +76,13 @@ const files: readonly SourceFile[] = readdirSync(join(root, 'src'), { recursive:
     const ast = ts.createSourceFile(path, text, ts.ScriptTarget.ES2023, true);
     return { path, house: path.includes('/') ? (path.split('/')[0] as string) : basename(path, '.ts'), text, ast, imports: importsOf(ast) };
   });
-const policies = files.filter(({ house }) => house === 'policies');
+/** Policies, one file each; what else one needs is in a room of its own, named after it. */
+const policies = files.filter(({ house, path }) => house === 'policies' && path.split('/').length === 2);
+
+/** The policy that a file is of, or is in the room of. */
+function policyOf(path: string): string | undefined {
+  return /^policies\/([\w-]+)/.exec(path)?.[1];
+}
 
 /** Every way of naming another module: import, export from, import(), import types, declare module. */
 function importsOf(ast: ts.SourceFile): Import[] {
@@ -141,12 +147,27 @@ describe('who may import whom', () => {
       .flatMap((file) =>
         file.imports
           .filter(({ specifier, typeOnly }) => {
-            if (specifier.startsWith('.')) return ![...houses, ...(typeOnly ? types : [])].includes(houseOf(target(file, specifier)));
+            if (specifier.startsWith('.')) {
+              const path = target(file, specifier);
+              if (house === 'policies' && policyOf(path) === policyOf(file.path)) return false;
+              return ![...houses, ...(typeOnly ? types : [])].includes(houseOf(path));
+            }
             if (specifier.startsWith('node:')) return !builtins || timedModules.has(specifier);
             return libraries[specifier] !== file.path;
           })
           .map(({ specifier }) => `${file.path} -> ${specifier}`),
       );
+    expect(wrong).toEqual([]);
+  });
+
+  test("a policy's room is entered by that policy alone; the face shows types of it", () => {
+    const wrong = files.flatMap((file) =>
+      file.imports
+        .map(({ specifier }) => (specifier.startsWith('.') ? target(file, specifier) : ''))
+        .filter((path) => path.split('/').length === 3 && houseOf(path) === 'policies')
+        .filter((path) => policyOf(path) !== policyOf(file.path) && file.house !== 'index')
+        .map((path) => `${file.path} -> ${path}`),
+    );
     expect(wrong).toEqual([]);
   });
 

@@ -160,12 +160,19 @@ export function codes(): ReadonlySet<string> {
 export function errorsOf(kind: string): readonly string[] {
   const family = new Set(errors().map(({ name }) => name));
   const used = new Set<string>(['OptionsError']);
-  walk(sourceFile(`policies/${kind}.ts`), (node) => {
-    if (ts.isNewExpression(node) && family.has(node.expression.getText())) used.add(node.expression.getText());
-    if (!ts.isCallExpression(node)) return;
-    for (const argument of node.arguments) if (ts.isIdentifier(argument) && family.has(argument.text)) used.add(argument.text);
-  });
+  for (const file of filesOf(kind))
+    walk(file, (node) => {
+      if (ts.isNewExpression(node) && family.has(node.expression.getText())) used.add(node.expression.getText());
+      if (!ts.isCallExpression(node)) return;
+      for (const argument of node.arguments) if (ts.isIdentifier(argument) && family.has(argument.text)) used.add(argument.text);
+    });
   return [...used];
+}
+
+/** The file of a policy, and those in its room. */
+function filesOf(kind: string): readonly ts.SourceFile[] {
+  const home = join(root, 'src', 'policies', kind).replaceAll('\\', '/');
+  return sources().filter(({ fileName }) => fileName === `${home}.ts` || fileName.startsWith(`${home}/`));
 }
 
 /** Events declared in a file, with the levels they are emitted at anywhere. */

@@ -18,8 +18,8 @@ export class CircuitStates implements CircuitParts {
   plain: boolean;
   readonly settings: CircuitSettings;
   readonly health: Health;
-  readonly openings = new Openings();
-  readonly isolations = new Isolations();
+  readonly openings: Openings = new Openings();
+  readonly isolations: Isolations = new Isolations();
   round: ProbeRound | undefined = undefined;
   since: number;
   closedAt: number;

@@ -34,7 +34,7 @@ export class Degradation {
   /** 0 is full. */
   level = 0;
   /** Since when it stands there, ms. */
-  since = -Infinity;
+  since: number = -Infinity;
   readonly #settings: DegradationSettings;
   #dwell: number;
 

@@ -15,7 +15,7 @@ export interface Layer {
 export class Layers<L extends Layer> {
   #layers: readonly L[] = [];
   /** When the next one lapses, ms. */
-  next = Infinity;
+  next: number = Infinity;
 
   /** Puts a layer on top; one of the same name leaves. */
   put(layer: L): void {

@@ -35,7 +35,7 @@ export class Openings {
   /** When it ends. */
   until = 0;
   /** Until when failures asked to be left alone. */
-  asked = -Infinity;
+  asked: number = -Infinity;
 
   /** One more that begins at `now`, number `count` in a row. */
   add(count: number, now: number, ms: number): void {

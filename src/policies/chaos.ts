@@ -42,9 +42,9 @@ import {
   weightsField,
   weighsWhatIsGiven,
   windowsLast,
-} from '../stores/chaos-fields.ts';
-import { ChaosRules, type ChaosSettings, type ChaosState, given } from '../stores/chaos-rules.ts';
-import { type InjectionName, type RefusalName, refusals } from '../stores/injections.ts';
+} from './chaos/fields.ts';
+import { ChaosRules, type ChaosSettings, type ChaosState, given } from './chaos/rules.ts';
+import { type InjectionName, type RefusalName, refusals } from './chaos/injections.ts';
 
 /** Where a body breaks off. */
 export interface BrokenBodyOptions {

@@ -46,12 +46,12 @@ import {
   slowCallField,
   warmUpField,
   windowField,
-} from '../stores/circuit-fields.ts';
-import type { HalfOpenSettings, Refuse } from '../stores/circuit-line.ts';
-import { type CircuitBreakerSettings, completed, described, rules } from '../stores/circuit-rules.ts';
-import type { OpenFor, TripTest } from '../stores/circuit-questions.ts';
-import type { RecoverySettings } from '../stores/recovery.ts';
-import { type CircuitControls, SharedCircuit } from '../stores/shared-circuit.ts';
+} from './circuit-breaker/fields.ts';
+import type { HalfOpenSettings, Refuse } from '../stores/circuit/line.ts';
+import { type CircuitBreakerSettings, completed, described, rules } from './circuit-breaker/rules.ts';
+import type { OpenFor, TripTest } from '../stores/circuit/questions.ts';
+import type { RecoverySettings } from '../stores/circuit/recovery.ts';
+import { type CircuitControls, SharedCircuit } from '../stores/circuit/shared-circuit.ts';
 
 /** Options of {@link circuitBreaker}. Rates are 0 to 1. Any one condition opens; the failure rate is one unless another is given without it. */
 export interface CircuitBreakerOptions<Sees = unknown> extends PolicyOptions {

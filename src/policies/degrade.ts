@@ -23,14 +23,20 @@ import { type Failure, refuse } from '../core/outcome.ts';
 import type { PlainData, Policy } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Gate, Stage } from '../core/stage.ts';
-import { AutomaticDegradation } from '../stores/automatic-degradation.ts';
-import { type AutomaticOptions, type AutomaticOptionsRead, automaticField } from '../stores/automatic-options.ts';
-import { Board } from '../stores/board.ts';
-import { FeatureService, ServiceGate, ServiceReaction } from '../stores/feature-service.ts';
-import type { FeatureCause, FeatureKind } from '../stores/feature-switch.ts';
-import { type DegradeLevel, type LevelSettings, kindField, levelsField } from '../stores/lesser-level.ts';
-import { type OrderOptions, type SwitchboardAction, nameField } from '../stores/order-book.ts';
-import { type LevelHold, type Remark, type Switchboard, type SwitchboardOptions, switchboardFields } from '../stores/switchboard.ts';
+import { AutomaticDegradation } from '../stores/switchboard/automatic-degradation.ts';
+import { type AutomaticOptions, type AutomaticOptionsRead, automaticField } from '../stores/switchboard/automatic-options.ts';
+import { Board } from '../stores/switchboard/board.ts';
+import { FeatureService, ServiceGate, ServiceReaction } from './degrade/service.ts';
+import type { FeatureCause, FeatureKind } from '../stores/switchboard/feature-switch.ts';
+import { type DegradeLevel, type LevelSettings, kindField, levelsField } from './degrade/lesser-level.ts';
+import { type OrderOptions, type SwitchboardAction, nameField } from '../stores/switchboard/order-book.ts';
+import {
+  type LevelHold,
+  type Remark,
+  type Switchboard,
+  type SwitchboardOptions,
+  switchboardFields,
+} from '../stores/switchboard/switchboard.ts';
 
 /** Options of {@link degrade}. */
 export interface DegradeOptions<

@@ -20,7 +20,7 @@ import { Failure, type Outcome, type Settled } from '../core/outcome.ts';
 import { type PlainData, type ReactionPolicy, mountAlone } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Reaction } from '../core/stage.ts';
-import { type CoverSettings, type Covered, CoveringTier, type When } from '../stores/covering-tier.ts';
+import { type CoverSettings, type Covered, CoveringTier, type When } from './fallback/covering-tier.ts';
 import { causedBy, tierFields } from '../stores/tier.ts';
 
 /** One way to answer: either `value` or `run`. */

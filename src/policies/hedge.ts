@@ -25,8 +25,8 @@ import { type PolicyOptions, commonFields } from '../core/mode.ts';
 import { type Duration, Field, type Fields, count, duration, field, fn, group, numeric, ratio, readOptions } from '../core/options.ts';
 import type { Settled } from '../core/outcome.ts';
 import type { PlainData, Policy } from '../core/policy.ts';
-import { HedgeRules, type HedgeSettings, type HedgeState, type SuppressionReason } from '../stores/hedge-rules.ts';
-import type { HedgeCause } from '../stores/race.ts';
+import { HedgeRules, type HedgeSettings, type HedgeState, type SuppressionReason } from './hedge/rules.ts';
+import type { HedgeCause } from './hedge/race.ts';
 import { type RetryBudget, isRetryBudget, retryBudget } from '../stores/retry-budget.ts';
 
 /** A delay learned from how long calls take: give `quantile`, or `maxExtraLoad`. */

@@ -27,10 +27,10 @@ import type { Scope } from '../core/scope.ts';
 import type { Reaction } from '../core/stage.ts';
 import type { RetryBudgetOptions } from '../stores/budget-kinds.ts';
 import type { RetryBudget } from '../stores/retry-budget.ts';
-import { backoffField, budgetField, headerField, retryAfterField } from '../stores/retry-fields.ts';
-import type { RetryCounts } from '../stores/retry-news.ts';
-import { RetryReaction } from '../stores/retry-reaction.ts';
-import type { GiveUpReason, RetryContext, RetrySettings } from '../stores/retry-rules.ts';
+import { backoffField, budgetField, headerField, retryAfterField } from './retry/fields.ts';
+import type { RetryCounts } from './retry/news.ts';
+import { RetryReaction } from './retry/reaction.ts';
+import type { GiveUpReason, RetryContext, RetrySettings } from './retry/rules.ts';
 
 /** How long to wait before each retry. */
 export interface BackoffOptions {

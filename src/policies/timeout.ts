@@ -33,8 +33,8 @@ import type { Outcome } from '../core/outcome.ts';
 import { type GatePolicy, type PlainData, type Policy, mountAlone } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Gate } from '../core/stage.ts';
-import { Patience } from '../stores/patience.ts';
-import { type Limit, TimeLimit, type Timed } from '../stores/time-limit.ts';
+import { Patience } from './timeout/patience.ts';
+import { type Limit, TimeLimit, type Timed } from './timeout/time-limit.ts';
 
 /** A limit that is learned from how long calls take. */
 export type AdaptiveTimeoutOptions = Partial<AdaptiveTimeoutSettings<Duration>>;

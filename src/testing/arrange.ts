@@ -41,12 +41,12 @@ export interface Arranged<P extends Policies> {
  *
  * @example
  * ```ts
- * import { retry } from 'breakwater';
+ * import { timeout } from 'breakwater';
  * import { arrange, work } from 'breakwater/testing';
  *
- * const { run, clock, events } = arrange(retry({ maxAttempts: 2 }));
- * await clock.until(run(work('fail', 'ok')));
- * console.log(events.map(({ type }) => type).join(' ')); // => retry.scheduled pipeline.settled
+ * const { run, clock, events } = arrange(timeout({ after: '1h' }));
+ * const outcome = await clock.until(run(work('hang')).catch((error) => error.code));
+ * console.log(outcome, events.map(({ type }) => type).join(' ')); // => ERR_TIMEOUT timeout.expired pipeline.settled
  * ```
  */
 export function arrange<P extends AnyPolicy>(policy: P, options?: ArrangeOptions): Arranged<readonly [P]>;

@@ -4,7 +4,7 @@ import { pipeline } from 'breakwater';
 import { VirtualClock } from 'breakwater/testing';
 import type { Health } from '../../src/algorithms/health.ts';
 import { type CircuitBreakerOptions, circuitBreaker } from '../../src/policies/circuit-breaker.ts';
-import type { SharedCircuit } from '../../src/stores/shared-circuit.ts';
+import type { SharedCircuit } from '../../src/stores/circuit/shared-circuit.ts';
 import { replay } from './replay.mjs';
 
 interface Share {
