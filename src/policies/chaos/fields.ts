@@ -62,7 +62,7 @@ export const weightsField: Field<ChaosSettings['weights']> = field<ChaosSettings
 );
 
 /** A script. */
-export const scheduleField: Field<readonly ChaosWindowSettings[]> = new Field<readonly ChaosWindowSettings[]>(
+export const scheduleField: Field<readonly ChaosWindowSettings[] | undefined> = new Field<readonly ChaosWindowSettings[]>(
   'an array of { from, to, rate, inject }',
   (value, path, problems) => {
     if (Array.isArray(value)) return value.map((each: unknown, i) => stretch.read(each, `${path}[${i}]`, problems));
