@@ -5,11 +5,12 @@ import { flatness, inFlight } from './cases/held.mjs';
 import { keyed } from './cases/keyed.mjs';
 import { neighbours } from './cases/neighbours.mjs';
 import { pending } from './cases/pending.mjs';
+import { reactive } from './cases/reactive.mjs';
 import { refusals } from './cases/refusals.mjs';
 import { sequential } from './cases/sequential.mjs';
 
 /** Cases that time calls. The first contestant is the one that the others are compared with. */
-export const timedCases = [...sequential, ...callers, ...refusals];
+export const timedCases = [...sequential, ...reactive, ...callers, ...refusals];
 
 /** Cases that measure something else. */
 export const measuredCases = [pending, inFlight, flatness, keyed, neighbours];

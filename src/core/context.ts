@@ -6,10 +6,15 @@ import type { Call } from './call.ts';
  * context, whose first use turns on promise hooks on Node 20 and 22, which slow every promise in the process by a multiple; so only pipelines that ask for it are
  * tracked (decision 9).
  */
-let present: Call | undefined = undefined;
 const running = new AsyncLocalStorage<Call>();
-/** Whether any work was ever run tracked: asking the storage is what costs. */
-let tracking = false;
+
+/**
+ * What can be seen without asking the storage: the call whose work's first stretch runs now, and whether any work was ever run tracked. An object, and not functions around variables: it is
+ * looked at and set for every call.
+ *
+ * @internal
+ */
+export const present: { call: Call | undefined; tracking: boolean } = { call: undefined, tracking: false };
 
 /**
  * The call whose work this code runs in. Known in the first stretch of any work, up to where it first waits; after that if the pipeline is tracked:
@@ -25,7 +30,7 @@ let tracking = false;
  * ```
  */
 export function currentCall(): Call | undefined {
-  return present ?? (tracking ? running.getStore() : undefined);
+  return present.call ?? (present.tracking ? running.getStore() : undefined);
 }
 
 /**
@@ -45,21 +50,9 @@ export function currentDeadline(): number {
   return currentCall()?.deadline ?? Infinity;
 }
 
-/** The first stretch of this call's work begins; answers with what {@link endStretch} takes. */
-export function beginStretch(call: Call): Call | undefined {
-  const before = present;
-  present = call;
-  return before;
-}
-
-/** It has ended. */
-export function endStretch(before: Call | undefined): void {
-  present = before;
-}
-
 /** Runs the work of a call so that {@link currentCall} finds it, also after awaits. */
 export function runAs<T>(call: Call, work: (call: Call) => T): T {
-  tracking = true;
+  present.tracking = true;
   return running.run(call, work, call);
 }
 

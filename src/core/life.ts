@@ -2,7 +2,7 @@ import { Alarm } from './alarm.ts';
 import { span } from './clock.ts';
 import { Call, type Work, callOf } from './call.ts';
 import { type CallSettings, noOptions } from './call-options.ts';
-import { currentCall } from './context.ts';
+import { currentCall, present } from './context.ts';
 import { DeadlineExceededError, ShutdownError, TimeoutError, made } from './errors.ts';
 import { Failure, type Outcome, refuse } from './outcome.ts';
 import { type GatePolicy, mountAlone } from './policy.ts';
@@ -25,15 +25,16 @@ export class Life {
   /** Makes a call and opens the books on it. One that cannot start (aborted before, pipeline closed, no time left) is cut at once. */
   open(work: Work<unknown>, settings: CallSettings, waits: boolean): Call {
     const at = this.#scope.clock.now();
-    const maker = makerOf(settings);
-    const call = new Call(this.#scope, work, settings, waits, at, at + timeFor(settings, maker));
+    const plain = settings === noOptions && present.call === undefined && !present.tracking;
+    const maker = plain ? undefined : makerOf(settings);
+    const call = new Call(this.#scope, work, settings, waits, at, plain ? Infinity : at + timeFor(settings, maker));
     if (maker !== undefined) {
       call.madeIn = maker;
       call.retrier = maker.retrier;
     }
     this.#add(call);
     if (this.closed) call.cut(this.refusal());
-    if ((settings === noOptions && maker === undefined) || call.failure !== undefined) return call;
+    if (plain || call.failure !== undefined) return call;
     call.follow();
     if (call.deadline <= at) call.cut(expired(call, at));
     else if (call.deadline !== Infinity) {

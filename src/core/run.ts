@@ -2,7 +2,7 @@ import type { Call } from './call.ts';
 import { isGentle } from './gentle.ts';
 import { abandon } from './leftovers.ts';
 import { type Failure, type Outcome, thrown } from './outcome.ts';
-import { beginStretch, endStretch, runAs } from './context.ts';
+import { present, runAs } from './context.ts';
 
 /** Starts the work: the innermost step of every pipeline, and the only one that runs user code it does not wait for. May reject. */
 export function run(call: Call): Promise<Outcome> {
@@ -29,15 +29,16 @@ function runWork(call: Call): unknown {
  */
 export function follow(call: Call, work: (call: Call) => unknown): Promise<Outcome> {
   let promise: Promise<unknown>;
-  const before = beginStretch(call);
+  const before = present.call;
+  present.call = call;
   try {
     const result = work(call);
-    endStretch(before);
+    present.call = before;
     if (result instanceof Promise && result.then === Promise.prototype.then) promise = Promise.resolve(result);
     else if (isThenable(result)) promise = new Promise((resolve) => resolve(result));
     else return Promise.resolve(call.failure ?? result);
   } catch (error) {
-    endStretch(before);
+    present.call = before;
     return Promise.resolve(call.failure ?? thrown(error));
   }
   if (call.failure !== undefined && !isGentle(call.failure)) {
