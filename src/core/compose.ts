@@ -119,6 +119,8 @@ export interface LayerDescription {
   readonly kind: string;
   readonly name: string;
   readonly options: PlainData;
+  /** Whether it only shows what it would do, stands aside or says so for each call (`'computed'`); nothing if it enforces. */
+  readonly mode?: string | number;
   /** The layers of a nested pipeline. */
   readonly layers?: readonly LayerDescription[];
 }
@@ -129,6 +131,7 @@ export function describeLayers(layers: readonly Layer[]): readonly LayerDescript
     kind: policy.kind,
     name,
     options: isNested(policy) ? {} : plain(policy.describe()),
+    ...(policy.mode !== undefined && policy.mode !== 'enforce' && { mode: typeof policy.mode === 'function' ? 'computed' : policy.mode }),
     ...(isNested(policy) && { layers: describeLayers(policy.layers) }),
   }));
 }

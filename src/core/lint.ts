@@ -38,9 +38,10 @@ function apply({ rule, outer, inner, when, message }: LintRule, flat: readonly L
   return found;
 }
 
-/** Nested pipelines become their layers, policies per key what they keep for each. */
+/** Nested pipelines become their layers, policies per key what they keep for each; what is off is not there. */
 function flatten(layers: readonly LayerDescription[]): LintLayer[] {
   return layers.flatMap((layer) => {
+    if (layer.mode === 'off') return [];
     if (layer.layers !== undefined) return flatten(layer.layers);
     const { each } = layer.options as { readonly each?: PlainData };
     const kind = each?.['kind'];

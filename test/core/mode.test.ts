@@ -26,8 +26,10 @@ function watched(
 ): { p: Pipeline; clock: VirtualClock; events: PipelineEvent[] } {
   const clock = new VirtualClock();
   const events: PipelineEvent[] = [];
-  const on = (event: PipelineEvent): void => void (event.type === 'pipeline.settled' || events.push(event));
-  return { p: pipeline(policies as [], { clock, random, on }) as unknown as Pipeline, clock, events };
+  const on = (event: PipelineEvent): void => {
+    if (event.type !== 'pipeline.settled') events.push(event);
+  };
+  return { p: pipeline(policies as [], { clock, random, on }), clock, events };
 }
 
 const types = (events: readonly PipelineEvent[]): string[] => events.map(({ type }) => type);
@@ -221,5 +223,22 @@ describe('a mode', () => {
     const admission = p.tryAcquire();
     expect(admission.admitted).toBe(true);
     if (admission.admitted) admission.success();
+  });
+
+  test('shows in the description of a pipeline, and lint passes over what is off', () => {
+    const layers = [
+      circuitBreaker({ mode: 'off' }),
+      retry({ mode: () => 'shadow' }),
+      timeout({ after: 1, mode: 0.5 }),
+      fallback({ value: 1 }),
+    ];
+    const p = pipeline(layers as Parameters<typeof pipeline>[0] as []);
+    expect((p as unknown as Pipeline).describe().layers.map(({ mode }) => mode)).toEqual(['off', 'computed', 0.5, undefined]);
+    expect(
+      pipeline([circuitBreaker(), retry()])
+        .lint()
+        .map(({ rule }) => rule),
+    ).toContain('breaker-outside-retry');
+    expect(pipeline([circuitBreaker({ mode: 'off' }), retry()]).lint()).toEqual([]);
   });
 });
