@@ -147,7 +147,7 @@ export class DeadlineExceededError extends RejectedError {
   override readonly code = 'ERR_DEADLINE';
 }
 
-/** The feature is switched off. */
+/** The feature is at a level that refuses (see `degrade`). */
 export class DegradedError extends RejectedError {
   override readonly code = 'ERR_DEGRADED';
 }
