@@ -65,8 +65,13 @@ export function verdictOn(outcome: Outcome, call: Call, scope: Scope, own?: Clas
 function defaultClassification(outcome: Outcome, call: Call): Classification {
   if (outcome instanceof Failure) return ofFailure(outcome, call);
   if (call.degraded) return ignored;
-  const response = responseIn(outcome);
-  return response === undefined ? success : ofResponse(response, call);
+  try {
+    const response = responseIn(outcome);
+    return response === undefined ? success : ofResponse(response, call);
+  } catch {
+    // A result that throws when it is looked at.
+    return success;
+  }
 }
 
 function ofFailure({ error, kind }: Failure, call: Call): Classification {

@@ -1,5 +1,5 @@
 import type { Call } from './call.ts';
-import { type Mode, modeOf } from './mode.ts';
+import { type Mode, type ModeName, modeOf } from './mode.ts';
 import { Failure, type Outcome, retryAfterOf } from './outcome.ts';
 import type { Handler } from './policy.ts';
 import type { Scope } from './scope.ts';
@@ -93,7 +93,13 @@ class Ghost {
   }
 
   enter(now: number): void {
-    const answer = this.#gate.enter(this.#own, now);
+    let answer: unknown;
+    try {
+      answer = this.#gate.enter(this.#own, now);
+    } catch (error) {
+      this.#scope.report('enter', error);
+      return;
+    }
     if (!(answer instanceof Promise)) this.#arrive(answer);
     else {
       if (this.#scope.listening) this.#scope.emit('gate.would-wait', 'info', this.#call, {});
@@ -125,35 +131,55 @@ class Ghost {
   }
 }
 
-/** A reaction that does not always act. */
+/**
+ * A reaction that does not always act. Where it wants to know of calls on their way in, there are two of it, as of a gate, and the mode is asked there; else only once there is
+ * something to do.
+ */
 export class ModedReaction implements Reaction {
   readonly #mode: Mode;
   readonly #scope: Scope;
   readonly #acting: Reaction;
+  readonly #shadow: Reaction;
+  /** What the mode came to for calls that are under way. */
+  readonly #modes = new WeakMap<Call, ModeName>();
+  begin?: (call: Call) => void;
 
   constructor(mode: Mode, make: Maker<Reaction>, scope: Scope) {
     this.#mode = mode;
     this.#scope = scope.inShadow();
     this.#acting = make(mode === 'shadow' ? this.#scope : scope);
-    if (this.#acting.begin !== undefined && mode !== 'off') this.begin = (call) => this.#acting.begin?.(call);
+    if (this.#acting.begin === undefined || mode === 'off') {
+      this.#shadow = this.#acting;
+      return;
+    }
+    this.#shadow = mode === 'shadow' ? this.#acting : make(this.#scope);
+    this.begin = (call) => {
+      const name = modeOf(mode, call, this.#scope);
+      this.#modes.set(call, name);
+      if (name !== 'off') this.#of(name).begin?.(call);
+    };
   }
-
-  begin?: (call: Call) => void;
 
   handles(outcome: Outcome, call: Call): boolean {
     if (this.#mode === 'off') return false;
-    const handles = this.#acting.handles(outcome, call);
-    if (!handles) return false;
-    const mode = modeOf(this.#mode, call, this.#scope);
+    const known = this.#modes.get(call);
+    if (known === 'off') return false;
+    const reaction = this.#of(known);
+    if (!reaction.handles(outcome, call)) return false;
+    const mode = known ?? modeOf(this.#mode, call, this.#scope);
     if (mode === 'enforce') return true;
     const error = outcome instanceof Failure ? outcome.error : undefined;
     if (mode === 'shadow' && this.#scope.listening) this.#scope.emit('reaction.would-act', 'info', call, { error });
-    this.#acting.passOver?.(outcome, call);
+    reaction.passOver?.(outcome, call);
     return false;
   }
 
   react(outcome: Outcome, call: Call, again: Handler): Outcome | Promise<Outcome> {
     return this.#acting.react(outcome, call, again);
+  }
+
+  #of(mode: ModeName | undefined): Reaction {
+    return mode === 'shadow' ? this.#shadow : this.#acting;
   }
 }
 

@@ -135,7 +135,9 @@ export class HedgeRules implements RaceRules {
         this.scope.report('accept', error);
       }
     }
-    return { final, end: final ? (verdict === 'failure' ? 'ignored' : verdict) : 'failure', pushback: retryAfter };
+    // Who only looks on does not wait for a hedge that will not begin.
+    const pushback = this.scope.shadow ? undefined : retryAfter;
+    return { final, end: final ? (verdict === 'failure' ? 'ignored' : verdict) : 'failure', pushback };
   }
 
   ended(attempt: number, end: AttemptEnd, ms: number, now: number): void {

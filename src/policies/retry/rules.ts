@@ -100,14 +100,26 @@ export class RetryRules {
     }
   }
 
-  /** What a function that takes its time says about another attempt. */
-  async answer(wanted: PromiseLike<boolean>): Promise<boolean> {
-    try {
-      return await wanted;
-    } catch (error) {
-      this.#scope.report('when', error);
-      return false;
-    }
+  /** What a function that takes its time says about another attempt; a call that is cut meanwhile does not wait for it. */
+  answer(wanted: PromiseLike<boolean>, call: Call): Promise<boolean | Failure> {
+    return new Promise((resolve) => {
+      let over = false;
+      const end = (answer: boolean | Failure): void => {
+        // An answer that comes after the cut finds others waiting for this call.
+        if (!over) call.waiter = undefined;
+        over = true;
+        resolve(answer);
+      };
+      if (call.failure !== undefined) end(call.failure);
+      else call.waiter = end;
+      Promise.resolve(wanted).then(
+        (answer) => end(call.failure ?? Boolean(answer as unknown)),
+        (error: unknown) => {
+          this.#scope.report('when', error);
+          end(call.failure ?? false);
+        },
+      );
+    });
   }
 
   /** The wait before the next attempt, ms, or why there is none. Says nothing about what it costs. */

@@ -44,8 +44,10 @@ export class RetryRun {
   async run(first: Outcome, judged: Judgement, again: Handler, nested: boolean): Promise<Outcome> {
     const schedule = this.#rules.schedule();
     for (let outcome = first, judgement = judged; ;) {
-      const wanted = typeof judgement.wanted === 'boolean' ? judgement.wanted : await this.#rules.answer(judgement.wanted);
+      const answer = typeof judgement.wanted === 'boolean' ? judgement.wanted : await this.#rules.answer(judgement.wanted, this.#call);
+      const wanted = answer === true;
       this.#note(outcome, judgement, wanted);
+      if (answer instanceof Failure) return this.#cut(outcome, answer);
       const { classification } = judgement;
       if (!wanted) return isFailed(outcome, classification.verdict) ? this.#end(outcome, whyNot(outcome, this.#call)) : outcome;
       if (nested && this.#yields()) return this.#end(outcome, 'nested');
@@ -74,6 +76,12 @@ export class RetryRun {
     if (onExhausted !== 'wrap' || !(outcome instanceof Failure)) return;
     this.#errors.push(outcome.error);
     if (this.#errors.length > MOST_ERRORS) this.#errors.shift();
+  }
+
+  /** The call was cut before it was known whether to try again: its result is nobody's. */
+  #cut(outcome: Outcome, cut: Failure): Outcome {
+    this.#discard(outcome);
+    return this.#end(cut, whyNot(cut, this.#call));
   }
 
   /** Whether the retry further out is left to do it. */

@@ -1,8 +1,9 @@
 import { Alarm } from '../../core/alarm.ts';
+import type { Call } from '../../core/call.ts';
 import { Failure, type Outcome } from '../../core/outcome.ts';
 import type { Handler } from '../../core/policy.ts';
 import type { Scope } from '../../core/scope.ts';
-import { type Limit, TimeLimit, type TimeLimitOwner } from './time-limit.ts';
+import { type Limit, TimeLimit, type TimeLimitOwner, type Timed } from './time-limit.ts';
 
 /** Tells the work that its time is up, and waits for it a while. */
 export class Patience {
@@ -23,7 +24,28 @@ export class Patience {
     });
   }
 
-  readonly handle: Handler = async (call) => {
+  readonly handle: Handler = (call) => (this.#scope.shadow ? this.#watch(call) : this.#keep(call));
+
+  /** In shadow the limit stands beside the call, where its end is nobody's. */
+  async #watch(call: Call): Promise<Outcome> {
+    const beside = call.derive();
+    let timed: Timed | undefined;
+    try {
+      timed = this.#limit.start(beside, call.at);
+    } catch (error) {
+      this.#scope.report('after', error);
+    }
+    const outcome = await this.#next(call);
+    call.release(beside);
+    if (timed === undefined) return outcome;
+    timed.inner.degraded = call.degraded;
+    timed.grace?.clear();
+    this.#limit.end(timed);
+    if (call.started) this.#limit.learn(timed, outcome, this.#scope.clock.now());
+    return outcome;
+  }
+
+  async #keep(call: Call): Promise<Outcome> {
     const timed = this.#limit.start(call, call.at);
     const outcome = await this.#next(timed.inner);
     timed.grace?.clear();
@@ -33,7 +55,7 @@ export class Patience {
     const { expired } = timed;
     // A caller that gave up meanwhile has the last word.
     return expired === undefined || call.failure !== undefined ? outcome : this.#verdict(outcome, expired);
-  };
+  }
 
   /** What comes of a call that was told to stop. */
   #verdict(outcome: Outcome, expired: Failure): Outcome {

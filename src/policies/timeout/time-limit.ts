@@ -117,7 +117,9 @@ export class TimeLimit {
     const { inner, since, due } = timed;
     if (inner.failure !== undefined) return;
     const { pipeline, policy, stack, listening } = this.#scope;
-    const { key, started } = inner;
+    const { key } = inner;
+    // A shadowed limit meets a call derived from the one whose work runs.
+    const { started } = this.#scope.shadow ? (inner.parent?.parent ?? inner) : inner;
     const after = span(since, due);
     const message = `${pipeline}: ${policy} after ${after} ms${started ? '' : ', before the work had started'}${stalled ? ' (the event loop was blocked)' : ''}`;
     const error = made(TimeoutError, message, { pipeline, policy, key, after, started, loopStalled: stalled }, stack);
