@@ -140,13 +140,15 @@ function asked(outcome: Outcome, call: Call, scope: Scope, own: Classifier<never
 
 function merged(answer: unknown, outcome: Outcome, call: Call): Classification {
   const given = typeof answer === 'string' ? { verdict: answer } : answer;
-  const { verdict } = Object(given) as { readonly verdict?: unknown };
+  const { verdict, retryAfter } = Object(given) as { readonly verdict?: unknown; readonly retryAfter?: unknown };
   if (typeof given !== 'object' || given === null || (verdict !== undefined && !Object.hasOwn(plain, verdict as string)))
     throw new TypeError(
       `classify: expected 'success', 'failure', 'ignored' or an object with such a verdict and flags, got ${show(answer)}`,
     );
+  if (retryAfter !== undefined && typeof retryAfter !== 'number')
+    throw new TypeError(`classify: expected a number of ms as retryAfter, got ${show(retryAfter)}`);
   const standing = defaultClassification(outcome, call);
   // A verdict of one's own brings the flags that go with it, unless the default came to the same.
   const base = verdict === undefined || verdict === standing.verdict ? standing : plain[verdict as Verdict];
-  return { ...base, ...given };
+  return { ...base, ...Object.fromEntries(Object.entries(given).filter(([, flag]) => flag !== undefined)) };
 }

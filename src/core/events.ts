@@ -128,7 +128,12 @@ export class Outlet implements Sink {
   #warn(error: unknown): void {
     if (this.#warned) return;
     this.#warned = true;
-    const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    let what: string;
+    try {
+      what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    } catch {
+      what = 'something that cannot be shown';
+    }
     process.emitWarning(`A callback given to a pipeline threw and was ignored: ${what}`, { code: 'BREAKWATER_CALLBACK' });
   }
 }

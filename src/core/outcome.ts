@@ -61,8 +61,12 @@ export function isFailure(outcome: unknown): outcome is Failure {
 
 /** Wraps what was thrown; refusals and timeouts of nested pipelines are recognised by their class. */
 export function thrown(error: unknown): Failure {
-  if (error instanceof RejectedError) return new Failure(error, 'refused');
-  if (error instanceof TimeoutError) return new Failure(error, 'timeout');
+  try {
+    if (error instanceof RejectedError) return new Failure(error, 'refused');
+    if (error instanceof TimeoutError) return new Failure(error, 'timeout');
+  } catch {
+    // A proxy that throws when it is looked at.
+  }
   return new Failure(error, 'thrown');
 }
 

@@ -115,6 +115,7 @@ class Ghost {
     this.#over = true;
     this.#own.degraded = this.#call.degraded;
     if (this.#pass === undefined) this.#own.cancel(undefined);
+    this.#own.leftovers = this.#call.leftovers;
     else tell(this.#gate, this.#pass.held);
     this.#call.release(this.#own);
   }

@@ -94,6 +94,10 @@ export class Tier {
 
 /** An error that came up while another one was dealt with tells of that one. */
 export function causedBy(error: unknown, first: unknown): void {
-  if (error instanceof Error && error.cause === undefined && error !== first && first !== undefined && Object.isExtensible(error))
-    error.cause = first;
+  try {
+    if (error instanceof Error && error.cause === undefined && error !== first && first !== undefined && Object.isExtensible(error))
+      error.cause = first;
+  } catch {
+    // An error that does not let itself be looked at or changed.
+  }
 }

@@ -64,9 +64,9 @@ class Attempt {
     this.since = since;
   }
 
-  /** Its value, if it is one, is nobody's. */
-  release(outcome: Outcome): void {
-    if (this.released || outcome instanceof Failure) return;
+  /** Its value, if it is one, is nobody's; unless it is the very one that the caller gets. */
+  release(outcome: Outcome, given: Outcome): void {
+    if (this.released || outcome === given || outcome instanceof Failure) return;
     this.released = true;
     discard(outcome);
   }
@@ -173,7 +173,7 @@ export class Race implements Expiring {
     const now = call.scope.clock.now();
     if (this.decided) {
       this.tell(attempt, 'cut', now);
-      attempt.release(outcome);
+      attempt.release(outcome, this.outcome);
       return this.outcome;
     }
     if (outcome instanceof Failure && outcome === this.call.failure) {
@@ -241,7 +241,7 @@ export class Race implements Expiring {
     for (const attempt of this.attempts) {
       const { call } = attempt;
       if (!attempt.running) {
-        if (attempt.outcome !== outcome) attempt.release(attempt.outcome);
+        attempt.release(attempt.outcome, outcome);
         continue;
       }
       if (call.failure !== undefined) continue;
@@ -251,7 +251,7 @@ export class Race implements Expiring {
         'aborted',
       );
       this.tell(attempt, 'cut', now);
-      call.onLate = (late) => attempt.release(late);
+      call.onLate = (late) => attempt.release(late, outcome);
       call.cut(lost);
     }
   }

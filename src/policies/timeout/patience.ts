@@ -70,5 +70,10 @@ export class Patience {
 
 /** Whether this is how work says that it stopped because its signal aborted. */
 function isAbort(error: unknown): boolean {
-  return error instanceof Error && error.name === 'AbortError';
+  try {
+    return error instanceof Error && error.name === 'AbortError';
+  } catch {
+    // An error that throws when it is looked at.
+    return false;
+  }
 }

@@ -78,6 +78,15 @@ export class CircuitLine {
     this.#wind(now);
   }
 
+  /** Refuses all who wait: the clock by which they do is no longer the circuit's. */
+  dissolve(now: number): void {
+    for (let waiter = this.#line.oldest; waiter !== undefined; waiter = this.#line.oldest) {
+      this.#circuit.rejected++;
+      this.#end(waiter, waiter.way(waiter.owner, now));
+    }
+    this.#alarm.clear();
+  }
+
   #leave(waiter: Waiting, failure: Failure): void {
     this.#end(waiter, failure);
     if (this.#line.size === 0) this.#alarm.clear();

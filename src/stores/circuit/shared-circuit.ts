@@ -99,6 +99,7 @@ export class SharedCircuit implements CircuitControls {
     if (this.#mounted && (this.#clock !== systemClock || scope.clock === systemClock)) return;
     const initial = this.#mounted || this.#initial?.epoch !== this.circuit.epoch ? undefined : this.#initial;
     this.#mounted = true;
+    this.#line?.dissolve(this.#clock.now());
     this.circuit.shift(scope.clock.now() - this.#clock.now());
     this.#clock = scope.clock;
     this.#random = scope.random;

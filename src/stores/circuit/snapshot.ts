@@ -69,9 +69,13 @@ export function snapshotOf(circuit: Circuit, now: number, wall: number): Circuit
 }
 
 function inWords(failure: unknown): string | undefined {
-  if (failure instanceof Error) return `${failure.name}: ${failure.message}`;
-  if (typeof failure === 'string') return failure.slice(0, LONGEST_WORDS);
-  return failure === undefined ? undefined : show(failure);
+  try {
+    if (failure instanceof Error) return `${failure.name}: ${failure.message}`;
+    if (typeof failure === 'string') return failure.slice(0, LONGEST_WORDS);
+    return failure === undefined ? undefined : show(failure);
+  } catch {
+    return 'something that cannot be shown';
+  }
 }
 
 /**
