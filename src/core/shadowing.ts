@@ -114,8 +114,8 @@ class Ghost {
   end(tell: (gate: Gate, pass: unknown) => void): void {
     this.#over = true;
     this.#own.degraded = this.#call.degraded;
-    if (this.#pass === undefined) this.#own.cancel(undefined);
     this.#own.leftovers = this.#call.leftovers;
+    if (this.#pass === undefined) this.#own.cancel(undefined);
     else tell(this.#gate, this.#pass.held);
     this.#call.release(this.#own);
   }
