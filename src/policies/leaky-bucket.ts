@@ -25,6 +25,7 @@ import { type Failure, refuse } from '../core/outcome.ts';
 import { type GatePolicy, type Handler, type PlainData, mountAlone } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Gate } from '../core/stage.ts';
+import { STRAIN } from '../core/strain.ts';
 import { SharedBucket } from '../stores/shared-bucket.ts';
 
 /** Options of {@link leakyBucket}. */
@@ -149,8 +150,9 @@ class LeakyBucketPolicy extends SharedBucket<PacedBucket> implements LeakyBucket
     return this.waiting === 0 && this.bucket.leak === this.settings && this.bucket.reach(this.bucket.limit.burst, now) === 0;
   }
 
+  /** Calls are held, or the burst is nearly used up. */
   strained(): boolean {
-    return this.waiting > 0;
+    return this.waiting > 0 || this.excess > STRAIN * this.bucket.leak.burst;
   }
 
   snapshot(): LeakyBucketSnapshot {
