@@ -13,7 +13,7 @@ export type { Duration } from './core/options.ts';
 export type { Admission, Refusal } from './core/admission.ts';
 export type { Advice } from './core/lint.ts';
 export type { LayerDescription } from './core/compose.ts';
-export type { EventFields, EventOf, Level, Listener, Off, PipelineEvent } from './core/events.ts';
+export type { AnyEvent, EventFields, EventOf, Level, Listener, Off, PipelineEvent } from './core/events.ts';
 export { Failure, isFailure, refuse, verdictOf, type FailureKind, type Outcome, type Settled, type Verdict } from './core/outcome.ts';
 export type { AnyPolicy, GatePolicy, Handler, PlainData, Policy, ReactionPolicy } from './core/policy.ts';
 export type { Gate, Narrowing, Reaction } from './core/stage.ts';

@@ -1,6 +1,7 @@
 import type { Call } from './call.ts';
 import { Passage } from './passage.ts';
-import { RejectedError, made } from './errors.ts';
+import { RejectedError } from './errors.ts';
+import { made } from './made.ts';
 import { Failure, type Outcome, refuse, retryAfterOf, thrown } from './outcome.ts';
 import type { Place } from './place.ts';
 

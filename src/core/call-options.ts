@@ -1,3 +1,4 @@
+import { OptionsError } from './errors.ts';
 import { type Duration, type Fields, duration, field, flag, readOptions, text } from './options.ts';
 
 /** How much a call matters when not all can be served, from most to least. */
@@ -66,6 +67,7 @@ export const noOptions: CallSettings = { ...readOptions('call', fields, {}), ...
 
 /** Reads the options of one execution. Those in plain order are taken as they are; the table is asked where one is not, and tells what is wrong. */
 export function readCallOptions(given: CallOptions): CallSettings {
+  if (isSignal(given)) throw new OptionsError([{ path: 'call', expected: 'an object: write { signal }', got: 'a signal by itself' }]);
   return inOrder(given) ? taken(given) : { ...readOptions('call', fields, given), ...added };
 }
 

@@ -1,6 +1,6 @@
 import type { Call } from './call.ts';
 import { wallTime } from './clock.ts';
-import { OptionsError } from './errors.ts';
+import { OptionsError, TimeoutError } from './errors.ts';
 import { isFailedStatus, isPassingStatus, responseIn, responseOf, type HttpAnswer } from './http-outcome.ts';
 import { traitsOf } from './network-error.ts';
 import { show } from './options.ts';
@@ -77,7 +77,7 @@ function defaultClassification(outcome: Outcome, call: Call): Classification {
 function ofFailure({ error, kind }: Failure, call: Call): Classification {
   if (kind === 'aborted') return ignored;
   if (kind === 'refused') return { ...ignored, overload: true, dispatched: false, retryAfter: retryAfterOf(error) };
-  if (kind === 'timeout') return timedOut;
+  if (kind === 'timeout') return error instanceof TimeoutError && !error.started ? { ...timedOut, dispatched: false } : timedOut;
   if (typeof error !== 'object' || error === null) return failure;
   try {
     return ofError(error, call);

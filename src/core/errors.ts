@@ -37,6 +37,11 @@ export class ResilienceError extends Error {
     this.key = details.key;
   }
 
+  /** For logs. */
+  toJSON(): object {
+    return Object.assign({ name: this.name, message: this.message }, this);
+  }
+
   /** True for instances made by any copy of this package; plain prototype test for classes derived by users. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     const brand = Object.hasOwn(this, 'brand') ? (this as unknown as { readonly brand: symbol }).brand : undefined;
@@ -233,26 +238,4 @@ for (const [name, type] of Object.entries(family)) {
   Object.defineProperty(type, 'brand', { value: brand });
   Object.defineProperty(type.prototype, brand, { value: true });
   Object.defineProperty(type.prototype, 'name', { value: name, configurable: true, writable: true });
-}
-
-/**
- * Builds an error of ours. Most of what an error costs is its stack trace, and these are made on the overload path, so by default
- * they carry none.
- *
- * @internal
- */
-export function made<Made, Details>(
-  Type: new (message: string, details: Details) => Made,
-  message: string,
-  details: Details,
-  stack: boolean,
-): Made {
-  if (stack) return new Type(message, details);
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 0;
-  try {
-    return new Type(message, details);
-  } finally {
-    Error.stackTraceLimit = limit;
-  }
 }

@@ -33,6 +33,9 @@ export interface EventFields {
 /** An event of a known type. */
 export type EventOf<Type extends keyof EventFields> = PipelineEvent & { readonly type: Type } & EventFields[Type];
 
+/** Any event of a known type: `event.type` tells which, and with it the fields. */
+export type AnyEvent = { readonly [Type in keyof EventFields]: EventOf<Type> }[keyof EventFields];
+
 /** Called with each event it was registered for. What it throws is reported once and changes nothing. */
 export type Listener<Event = PipelineEvent> = (event: Event) => void;
 

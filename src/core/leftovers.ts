@@ -43,7 +43,14 @@ export function abandon(call: Call, work: Promise<unknown>): void {
     while (taker !== undefined && taker.onLate === undefined) taker = taker.parent;
     if (taker?.onLate !== undefined) taker.onLate(outcome);
     else if (!isFailure(outcome)) discard(outcome);
-    if (scope.listening) scope.emit('pipeline.late', 'warn', call, { attempt, ok: !isFailure(outcome) });
+    if (scope.listening && !heeds(outcome, call)) scope.emit('pipeline.late', 'warn', call, { attempt, ok: !isFailure(outcome) });
   };
   work.then(ended, (error: unknown) => ended(thrown(error)));
+}
+
+/** Whether work that was told to stop did: it ended with what its signal said, or as aborted things do. */
+function heeds(outcome: Outcome, { failure }: Call): boolean {
+  if (!isFailure(outcome)) return false;
+  if (outcome.error === failure?.error) return true;
+  return outcome.error instanceof Error && outcome.error.name === 'AbortError';
 }

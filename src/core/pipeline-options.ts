@@ -1,6 +1,6 @@
 import type { Classifier } from './classification.ts';
 import { type Clock, type Random, isClock } from './clock.ts';
-import type { Listener } from './events.ts';
+import type { AnyEvent, Listener } from './events.ts';
 import { type Fields, field, flag, fn, text } from './options.ts';
 
 /** Options of `pipeline`. */
@@ -12,7 +12,7 @@ export interface PipelineOptions {
   /** Where chance comes from: numbers in [0, 1). @defaultValue `Math.random` */
   readonly random?: Random;
   /** Gets every event. @defaultValue none */
-  readonly on?: Listener;
+  readonly on?: Listener<AnyEvent>;
   /** What outcomes mean, for all policies that do not say so themselves. @defaultValue errors of Node, undici, gRPC and HTTP clients, and HTTP responses, are known for what they are */
   readonly classify?: Classifier;
   /**
@@ -30,7 +30,7 @@ export interface PipelineSettings {
   readonly name: string;
   readonly clock: Clock | undefined;
   readonly random: Random | undefined;
-  readonly on: Listener | undefined;
+  readonly on: Listener<AnyEvent> | undefined;
   readonly classify: Classifier<never> | undefined;
   readonly track: boolean;
   readonly stack: boolean;
@@ -41,7 +41,7 @@ export const pipelineFields: Fields<PipelineSettings> = {
   name: text().or('pipeline'),
   clock: field<Clock>('a clock with now, setTimeout and clearTimeout', (value) => (isClock(value) ? value : undefined)).optional(),
   random: fn<Random>('() => number in [0, 1)').optional(),
-  on: fn<Listener>('(event) => void').optional(),
+  on: fn<Listener<AnyEvent>>('(event) => void').optional(),
   classify: fn<Classifier<never>>('(outcome, call) => verdict, flags or undefined').optional(),
   track: flag().or(false),
   stack: flag().or(false),

@@ -13,7 +13,7 @@ import {
   snapshotLayers,
 } from './compose.ts';
 import { OptionsError } from './errors.ts';
-import { type EventFields, type EventOf, FanOut, type Listener, type Off, Outlet } from './events.ts';
+import { type AnyEvent, type EventFields, type EventOf, FanOut, type Listener, type Off, Outlet } from './events.ts';
 import type { AddsOf, InOrder, Policies, SeesOf } from './inference.ts';
 import type { Frame } from './frame.ts';
 import { Life } from './life.ts';
@@ -43,7 +43,7 @@ export interface Pipeline<P extends Policies = Policies> extends Policy<SeesOf<P
   acquire(options?: CallOptions): Promise<Admission>;
   /** Registers a listener for one type of event, or for all (`'*'`); answers with what takes it off. */
   on<Type extends keyof EventFields>(type: Type, listener: Listener<EventOf<Type>>): Off;
-  on(type: '*', listener: Listener): Off;
+  on(type: '*', listener: Listener<AnyEvent>): Off;
   /** Layers and their resolved options. */
   describe(): PlainData & { readonly name: string; readonly layers: readonly LayerDescription[] };
   /** Live state of every policy. */
@@ -97,7 +97,7 @@ class PolicyPipeline implements Nested {
     this.#scope = new Scope(options.name, clock, random, stack, this.#outlet, classify);
     this.#life = new Life(this.#scope);
     this.#frame = compose(this.layers, this.#scope, track);
-    if (options.on !== undefined) this.#outlet.on('*', options.on);
+    if (options.on !== undefined) this.#outlet.on('*', options.on as Listener);
   }
 
   execute(work: Work<unknown>, options?: CallOptions): Promise<unknown> {

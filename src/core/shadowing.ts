@@ -24,8 +24,9 @@ export class ModedGate implements Gate<ModedPass> {
   constructor(mode: Mode, make: Maker<Gate>, scope: Scope) {
     this.#mode = mode;
     this.#scope = scope.inShadow();
-    this.#enforcing = make(scope);
     this.#shadow = make(this.#scope);
+    // Where it never enforces, everything that it tells is told as a shadow's.
+    this.#enforcing = mode === 'shadow' ? this.#shadow : make(scope);
     this.until = this.#enforcing.until;
     this.timeless = this.#enforcing.timeless === true;
   }
@@ -188,8 +189,8 @@ export class ModedReaction implements Reaction {
 export function modedHandler(mode: Mode, make: Maker<Handler>, next: Handler, scope: Scope): Handler {
   if (mode === 'off') return next;
   const shadowed = scope.inShadow();
-  const acting = make(scope);
   const shadow = make(shadowed);
+  const acting = mode === 'shadow' ? shadow : make(scope);
   return (call) => {
     const name = modeOf(mode, call, shadowed);
     return name === 'off' ? next(call) : name === 'shadow' ? shadow(call) : acting(call);

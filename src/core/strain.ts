@@ -1,4 +1,5 @@
 import type { Call } from './call.ts';
+import { modeOf } from './mode.ts';
 import type { AnyPolicy } from './policy.ts';
 
 /** A policy that can say that it refuses calls like this one, or is close to it: extra work should then be left undone. */
@@ -9,10 +10,12 @@ export interface Strainable {
 /** From this share of what it allows a policy counts as strained. */
 export const STRAIN = 0.8;
 
-/** The first of these policies that is strained. */
+/** The first of these policies that is strained and would act on this call. */
 export function strainedAmong(policies: readonly AnyPolicy[], call: Call): AnyPolicy | undefined {
   return policies.find((policy) => {
-    const { strained } = policy as Partial<Strainable>;
-    return typeof strained === 'function' && strained.call(policy, call);
+    const { strained, mode = 'enforce' } = policy as Partial<Strainable> & AnyPolicy;
+    return (
+      typeof strained === 'function' && strained.call(policy, call) && (mode === 'enforce' || modeOf(mode, call, call.scope) === 'enforce')
+    );
   });
 }

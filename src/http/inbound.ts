@@ -6,7 +6,8 @@
 import type { Admission } from '../core/admission.ts';
 import type { CallOptions } from '../core/call-options.ts';
 import { systemClock } from '../core/clock.ts';
-import { ResilienceError, made } from '../core/errors.ts';
+import { ResilienceError } from '../core/errors.ts';
+import { made } from '../core/made.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 
 /** What must be seen of a response; Node's own have it, and those shaped like them. */

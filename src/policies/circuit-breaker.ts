@@ -29,7 +29,8 @@ import {
 import type { Call } from '../core/call.ts';
 import { type Classifier, classify } from '../core/classification.ts';
 import { wallTime } from '../core/clock.ts';
-import { CircuitIsolatedError, CircuitOpenError, made } from '../core/errors.ts';
+import { CircuitIsolatedError, CircuitOpenError } from '../core/errors.ts';
+import { made } from '../core/made.ts';
 import { type FailureTest, judge } from '../core/judgement.ts';
 import { type CommonSettings, type PolicyOptions, commonFields } from '../core/mode.ts';
 import { type Duration, type Fields, count, duration, field, flag, fn, oneOf, readOptions } from '../core/options.ts';

@@ -15,7 +15,8 @@
  */
 
 import type { Call } from '../core/call.ts';
-import { DegradedError, type OptionProblem, made } from '../core/errors.ts';
+import { DegradedError, type OptionProblem } from '../core/errors.ts';
+import { made } from '../core/made.ts';
 import { Frame } from '../core/frame.ts';
 import { type CommonSettings, type Mode, type PolicyOptions, commonFields } from '../core/mode.ts';
 import { type Fields, field, readOptions, show } from '../core/options.ts';

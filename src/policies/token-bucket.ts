@@ -16,7 +16,8 @@
 import { Sharing } from '../algorithms/sharing.ts';
 import { Bucket, type Limit, exceeds } from '../algorithms/token-bucket.ts';
 import type { Call } from '../core/call.ts';
-import { type OptionProblem, RateLimitedError, made } from '../core/errors.ts';
+import { type OptionProblem, RateLimitedError } from '../core/errors.ts';
+import { made } from '../core/made.ts';
 import { type Duration, type Fields, duration, numeric, readOptions } from '../core/options.ts';
 import { type CommonSettings, type Mode, type PolicyOptions, commonFields } from '../core/mode.ts';
 import { type Failure, refuse } from '../core/outcome.ts';

@@ -1,6 +1,7 @@
 import { Alarm } from '../core/alarm.ts';
 import type { Call } from '../core/call.ts';
-import { TimeoutError, made } from '../core/errors.ts';
+import { TimeoutError } from '../core/errors.ts';
+import { made } from '../core/made.ts';
 import { Frame } from '../core/frame.ts';
 import { type Fields, anything, count, duration, fn } from '../core/options.ts';
 import { Failure, type Outcome } from '../core/outcome.ts';

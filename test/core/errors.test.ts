@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import * as breakwater from 'breakwater';
 import { BulkheadFullError, CircuitOpenError, OptionsError, RejectedError, ResilienceError, TimeoutError } from 'breakwater';
-import { made } from '../../src/core/errors.ts';
+import { made } from '../../src/core/made.ts';
 
 const codes = {
   CircuitOpenError: 'ERR_CIRCUIT_OPEN',

@@ -460,7 +460,9 @@ describe('and other policies', () => {
     bare.set('off');
     gone.set('off');
     expect(await all.executeOutcome(() => 'work')).toEqual({ ok: true, value: 'work' });
-    expect(events.filter(({ shadow }) => shadow === true).map(({ type }) => type)).toEqual(['degrade.served', 'gate.would-refuse']);
+    expect(new Set(events.filter(({ shadow }) => shadow === true).map(({ type }) => type))).toEqual(
+      new Set(['degrade.changed', 'degrade.served', 'gate.would-refuse']),
+    );
     shadowed.set('off');
     expect(await all.execute(() => 'work')).toBe('work');
     expect(events.filter(({ type }) => type === 'gate.would-refuse')).toHaveLength(3);

@@ -84,8 +84,8 @@ describe('a refusal on a later attempt', () => {
       .catch((reason: unknown) => reason);
     await clock.advance('1m');
     expect(await failed).toBe(error);
-    expect([runs, attemptsOf(error), clock.pending]).toEqual([2, 3, 0]);
-    expect(events.find(({ type }) => type === 'retry.gave-up')).toMatchObject({ reason: 'refused', attempts: 3, error });
+    expect([runs, attemptsOf(error), clock.pending]).toEqual([2, 2, 0]);
+    expect(events.find(({ type }) => type === 'retry.gave-up')).toMatchObject({ reason: 'refused', attempts: 2, error });
   });
 
   test('is what the caller gets if no attempt ever ran', async () => {

@@ -10,8 +10,8 @@ import {
   RateLimitedError,
   RejectedError,
   ThrottledError,
-  made,
 } from '../../core/errors.ts';
+import { made } from '../../core/made.ts';
 import { show } from '../../core/options.ts';
 import { Failure, type Outcome, refuse, thrown } from '../../core/outcome.ts';
 import type { Handler } from '../../core/policy.ts';
@@ -94,7 +94,10 @@ export const injections: Readonly<Record<InjectionName, Inject>> = {
       return next(call);
     }
     done({ delay });
-    return delay === 0 ? next(call) : later(victim, delay);
+    if (delay === 0) return next(call);
+    // A hang that is injected looks like one of the work.
+    call.markStarted();
+    return later(victim, delay);
   },
   async outcome(victim) {
     const { call, next, scope, settings, u, done } = victim;

@@ -2,7 +2,8 @@ import type { Expiring } from '../../algorithms/deadlines.ts';
 import { Hedging } from '../../algorithms/hedging.ts';
 import type { Call, Work } from '../../core/call.ts';
 import { discard } from '../../core/disposal.ts';
-import { HedgeLostError, made } from '../../core/errors.ts';
+import { HedgeLostError } from '../../core/errors.ts';
+import { made } from '../../core/made.ts';
 import { Failure, type Outcome, thrown } from '../../core/outcome.ts';
 import type { Handler } from '../../core/policy.ts';
 import type { Scope } from '../../core/scope.ts';
@@ -38,13 +39,13 @@ export interface RaceRules {
   hopeless(hedge: number, call: Call): void;
   judge(outcome: Outcome, call: Call): HedgeVerdict;
   /** An attempt ended after `ms`. */
-  ended(attempt: number, end: AttemptEnd, ms: number, now: number): void;
+  ended(attempt: number, end: AttemptEnd, ms: number, now: number, books: boolean): void;
   /** Of several attempts this one decided, well or badly. */
   decided(attempt: number, call: Call, ok: boolean): void;
   /** All of several attempts failed. */
   failed(outcomes: readonly Outcome[], call: Call): void;
   /** The call is over, however it ended. */
-  over(): void;
+  over(books: boolean): void;
 }
 
 /** One run of the work among others. */
@@ -79,9 +80,10 @@ class Attempt {
 export class Race implements Expiring {
   readonly rules: RaceRules;
   readonly call: Call;
+  /** Whether its policy keeps the books on the call; else a retry around it, which pays from the same budget, does. */
+  readonly books: boolean;
   readonly plan: Hedging;
   readonly attempts: Attempt[] = [];
-  /** Its place among those that wait as long. */
   due = 0;
   before: Expiring | undefined = undefined;
   after: Expiring | undefined = undefined;
@@ -89,16 +91,16 @@ export class Race implements Expiring {
   line: ExpiryLine<Race> | undefined = undefined;
   /** Called when the next hedge is due. */
   wake: ((now: number) => void) | undefined = undefined;
-  /** Set once it is decided. */
   decided = false;
   outcome: Outcome = undefined;
   /** What an attempt that did not decide it answers with. */
   ending: Promise<Outcome> | undefined = undefined;
   settle: ((outcome: Outcome) => void) | undefined = undefined;
 
-  constructor(rules: RaceRules, call: Call) {
+  constructor(rules: RaceRules, call: Call, books: boolean) {
     this.rules = rules;
     this.call = call;
+    this.books = books;
     this.plan = new Hedging(rules.maxHedges);
   }
 
@@ -125,7 +127,7 @@ export class Race implements Expiring {
     return answer;
   }
 
-  /** Waits until the next hedge is due, `wait` ms from now. */
+  /** Waits until the next hedge is due. */
   arm(now: number, wait: number): void {
     const { due } = this.plan;
     this.leave();
@@ -190,7 +192,7 @@ export class Race implements Expiring {
   tell(attempt: Attempt, end: AttemptEnd, now: number): void {
     if (attempt.told) return;
     attempt.told = true;
-    this.rules.ended(attempt.number, end, now - attempt.since, now);
+    this.rules.ended(attempt.number, end, now - attempt.since, now, this.books);
   }
 
   /** An attempt failed in a way that another may not. */
@@ -223,7 +225,7 @@ export class Race implements Expiring {
     this.decided = true;
     this.outcome = outcome;
     this.leave();
-    this.rules.over();
+    this.rules.over(this.books);
     const attempts = this.attempts;
     if (attempts.length > 1 || winner === undefined) {
       this.call.waiter = undefined;

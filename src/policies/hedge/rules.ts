@@ -45,6 +45,11 @@ export interface HedgeState {
   suppressed: number;
 }
 
+/** A retry, as far as it concerns a hedge: what it pays from. */
+interface Paying {
+  readonly budget?: RetryBudget | undefined;
+}
+
 /** A hedge in its place in one pipeline. */
 export class HedgeRules implements RaceRules {
   readonly next: Handler;
@@ -69,8 +74,10 @@ export class HedgeRules implements RaceRules {
 
   readonly handle: Handler = (call) => {
     if (this.maxHedges === 0 || !this.#mayRunTwice(call)) return this.next(call);
-    this.#state.budget?.started(call.at);
-    return new Race(this, call).run();
+    const { budget } = this.#state;
+    const books = budget !== undefined && (call.retrier as Paying | undefined)?.budget !== budget;
+    if (books) budget.started(call.at);
+    return new Race(this, call, books).run();
   };
 
   lineFor(wait: number): ExpiryLine<Race> {
@@ -140,15 +147,15 @@ export class HedgeRules implements RaceRules {
     return { final, end: final ? (verdict === 'failure' ? 'ignored' : verdict) : 'failure', pushback };
   }
 
-  ended(attempt: number, end: AttemptEnd, ms: number, now: number): void {
+  ended(attempt: number, end: AttemptEnd, ms: number, now: number, books: boolean): void {
     const { learned, budget } = this.#state;
-    budget?.attempted(end === 'cut' ? 'ignored' : end, attempt === 0 ? undefined : 'hedge');
+    if (books || attempt > 0) budget?.attempted(end === 'cut' ? 'ignored' : end, attempt === 0 ? undefined : 'hedge');
     if (end === 'success') learned?.latencies.record(ms, now);
     else if (end !== 'ignored') learned?.latencies.recordCensored(ms, now);
   }
 
-  over(): void {
-    this.#state.budget?.ended();
+  over(books: boolean): void {
+    if (books) this.#state.budget?.ended();
   }
 
   decided(attempt: number, call: Call, ok: boolean): void {

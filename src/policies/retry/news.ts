@@ -67,10 +67,14 @@ export class RetryNews {
   /** There is no further attempt. */
   gaveUp(outcome: Outcome, call: Call, attempts: number, reason: GiveUpReason): void {
     const scope = this.#scope;
-    if (outcome instanceof Failure && (attempts > 1 || outcome.kind !== 'refused')) rememberAttempts(outcome.error, attempts);
+    if (outcome instanceof Failure && attempts > 0) rememberAttempts(outcome.error, attempts);
     if (attempts > 1 || (reason !== 'refused' && !asItIs.has(reason))) this.#counts.gaveUp++;
     if (scope.listening)
-      scope.emit('retry.gave-up', asItIs.has(reason) ? 'info' : 'error', call, { attempts, reason, error: errorOf(outcome) });
+      scope.emit('retry.gave-up', asItIs.has(reason) || attempts === 0 ? 'info' : 'error', call, {
+        attempts,
+        reason,
+        error: errorOf(outcome),
+      });
   }
 }
 

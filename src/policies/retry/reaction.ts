@@ -27,6 +27,11 @@ export class RetryReaction implements Reaction {
     settings.budget?.join(scope.clock);
   }
 
+  /** What its attempts are paid from: a hedge further in that pays from the same leaves the books to it. */
+  get budget(): RetrySettings['budget'] {
+    return this.#settings.budget;
+  }
+
   begin(call: Call): void {
     const { budget, idempotencyKey, maxAttempts } = this.#settings;
     budget?.started(call.at);
@@ -50,7 +55,8 @@ export class RetryReaction implements Reaction {
     this.#judged = judged;
     if (judged.wanted !== false) return true;
     this.passOver(outcome, call);
-    if (isFailed(outcome, judged.classification.verdict)) this.#news.gaveUp(outcome, call, 1, whyNot(outcome, call));
+    if (isFailed(outcome, judged.classification.verdict))
+      this.#news.gaveUp(outcome, call, outcome instanceof Failure && outcome.kind === 'refused' ? 0 : 1, whyNot(outcome, call));
     return false;
   }
 

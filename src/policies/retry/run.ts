@@ -3,7 +3,8 @@
 import type { ExtraCause } from '../../algorithms/retry-budget.ts';
 import type { Call } from '../../core/call.ts';
 import { discard } from '../../core/disposal.ts';
-import { RetryExhaustedError, made } from '../../core/errors.ts';
+import { RetryExhaustedError } from '../../core/errors.ts';
+import { made } from '../../core/made.ts';
 import { responseIn } from '../../core/http-outcome.ts';
 import { Failure, type Outcome } from '../../core/outcome.ts';
 import type { Handler } from '../../core/policy.ts';
@@ -23,6 +24,8 @@ export class RetryRun {
   readonly #call: Call;
   readonly #errors: unknown[] = [];
   #attempt = 1;
+  /** Attempts that were not turned away. */
+  #ran = 0;
   #since: number;
   /** What the latest attempt was paid for. */
   #cause: ExtraCause | undefined = undefined;
@@ -70,6 +73,7 @@ export class RetryRun {
     this.#news.ended(this.#call, this.#attempt, this.#since, judgement.classification.verdict);
     budget?.attempted(countsAs(judgement, wanted), this.#cause);
     if (outcome instanceof Failure && outcome.kind === 'refused') return;
+    this.#ran++;
     this.#real = outcome;
     this.#hasReal = true;
     this.#released = false;
@@ -132,7 +136,7 @@ export class RetryRun {
     const { onExhausted } = this.#rules.settings;
     const refusal = outcome instanceof Failure && outcome.kind === 'refused' && this.#call.failure === undefined ? outcome : undefined;
     const last = refusal !== undefined && this.#hasReal ? this.#real : outcome;
-    this.#news.gaveUp(last, this.#call, this.#attempt, reason);
+    this.#news.gaveUp(last, this.#call, this.#ran, reason);
     if (last === refusal || asItIs.has(reason) || onExhausted === 'last' || this.#call.failure !== undefined) return last;
     if (last instanceof Failure) return onExhausted === 'wrap' ? this.#exhausted(reason, last.error, undefined) : last;
     // A response whose body has been released is of no use to the caller.
@@ -142,7 +146,7 @@ export class RetryRun {
 
   #exhausted(reason: GiveUpReason, cause: unknown, value: unknown): Failure {
     const { pipeline, policy, stack } = this.#scope;
-    const attempts = this.#attempt;
+    const attempts = this.#ran;
     const message = `${pipeline}: no success in ${attempts} attempt${attempts === 1 ? '' : 's'} (${reason})`;
     const details = { pipeline, policy, key: this.#call.key, cause, attempts, value, errors: this.#errors };
     const error = made(RetryExhaustedError, message, details, stack);

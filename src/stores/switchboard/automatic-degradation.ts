@@ -13,7 +13,7 @@ export interface AutomaticSettings {
   readonly timeoutRate: Band | undefined;
   readonly load: LoadSettings | undefined;
   /** Circuit breakers, or whatever has their states. */
-  readonly openCircuits: readonly { readonly state: string }[] | undefined;
+  readonly openCircuits: readonly { readonly state: string; readonly mode?: unknown }[] | undefined;
   readonly window: number;
   readonly minCalls: number;
   readonly minDwell: number;
@@ -50,6 +50,11 @@ export class AutomaticDegradation {
     if (failed) this.#readAt = -Infinity;
   }
 
+  /** Forgets how calls fared: the level has changed, by whomever. */
+  restart(): void {
+    this.#window.clear();
+  }
+
   /** Reads the signs, if they may have changed; answers with why the level has moved, if it has. What `measure` throws goes to `report`. */
   look(now: number, report: (error: unknown) => void): string | undefined {
     if (now < this.#readAt) return undefined;
@@ -72,11 +77,16 @@ export class AutomaticDegradation {
     if (load !== undefined)
       signs.push({ enterAt: load.enterAt, leaveAt: load.leaveAt, name: 'load', reading: measured(load, report), reach: Infinity });
     if (openCircuits !== undefined) {
-      const reading = openCircuits.reduce((worst, { state }) => Math.max(worst, trouble[state] ?? 0), 0);
+      const reading = openCircuits.reduce((worst, { state, mode }) => Math.max(worst, bites(mode) ? (trouble[state] ?? 0) : 0), 0);
       signs.push({ enterAt: 1, leaveAt: 0, name: 'open-circuit', reading, reach: 1 });
     }
     return signs;
   }
+}
+
+/** Whether a circuit in this mode turns calls away when it is open. */
+function bites(mode: unknown): boolean {
+  return mode !== 'shadow' && mode !== 'off';
 }
 
 function measured({ measure }: LoadSettings, report: (error: unknown) => void): number | undefined {

@@ -97,6 +97,7 @@ export class FeatureSwitch {
     this.cause = held ? 'hold' : layer !== undefined ? (layer.plan === undefined ? 'manual' : 'plan') : base > 0 ? 'automatic' : 'none';
     if (this.index === before) return undefined;
     this.epoch++;
+    this.automatic?.restart();
     this.#since = wall;
     return { feature: this.feature, from: this.levels[before] as string, to: this.level };
   }
