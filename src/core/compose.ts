@@ -50,7 +50,7 @@ export function nameLayers(pipeline: string, policies: readonly AnyPolicy[]): re
 }
 
 /** What a pipeline is built of. */
-function checkPolicies(name: string, policies: unknown): void {
+export function checkPolicies(name: string, policies: unknown): void {
   const expected = 'an array of policies, outermost first';
   if (!Array.isArray(policies)) {
     const { kind } = (policies ?? {}) as { kind?: unknown };

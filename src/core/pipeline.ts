@@ -5,6 +5,7 @@ import { systemClock, systemRandom } from './clock.ts';
 import {
   type LayerDescription,
   type Nested,
+  checkPolicies,
   compose,
   composeAround,
   describeLayers,
@@ -90,6 +91,7 @@ class PolicyPipeline implements Nested {
   #gates: ReturnType<typeof gatesOf> | undefined;
 
   constructor(policies: readonly AnyPolicy[], given: PipelineOptions) {
+    if (!Array.isArray(policies)) checkPolicies('pipeline', policies);
     const options = readOptions('pipeline', pipelineFields, given);
     this.name = options.name;
     this.layers = nameLayers(options.name, policies);

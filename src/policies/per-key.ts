@@ -231,7 +231,8 @@ class PerKeyGate implements Gate<Pass> {
   constructor(policy: PerKeyPolicy<GatePolicy>, scope: Scope) {
     this.policy = policy;
     this.scope = scope;
-    this.inner = scope.for(`${scope.policy ?? policy.kind} (${policy.childKind})`);
+    const name = scope.policy ?? policy.kind;
+    this.inner = name === policy.childKind ? scope : scope.for(`${name} (${policy.childKind})`);
   }
 
   enter(call: Call, now: number): Pass | Failure | Promise<Pass | Failure> {

@@ -445,3 +445,10 @@ describe('a policy in a pipeline in a pipeline', () => {
     expect(breaker.state).toBe('half-open');
   });
 });
+
+test('policies that stand beside each other instead of in an array are told so, and not called unknown options', () => {
+  const wrong = pipeline as unknown as (...policies: unknown[]) => unknown;
+  expect(() => wrong(retry(), timeout({ after: 1 }))).toThrow(
+    'pipeline.policies: expected an array of policies, outermost first, got a retry by itself',
+  );
+});

@@ -37,7 +37,7 @@ export class RetryReaction implements Reaction {
     budget?.started(call.at);
     if (this.#scope.shadow) return;
     if (call.retrier === undefined && maxAttempts > 1) call.retrier = this;
-    if (idempotencyKey !== undefined && call.headers[idempotencyKey] === undefined)
+    if (idempotencyKey !== undefined && !Object.hasOwn(call.headers, idempotencyKey))
       call.headers = { ...call.headers, [idempotencyKey]: call.idempotencyKey };
   }
 

@@ -52,7 +52,7 @@ export function readOrder(what: string, given: string | OrderOptions | undefined
 
 /** A name of a feature, a level or a plan: it ends up in logs, labels and tables. */
 export const nameField: Field<string> = field(
-  'a name of up to 100 letters, digits, spaces and _ . : / @ -, beginning with a letter or digit',
+  'a name of up to 100 letters, digits, spaces and _ . : / @ -, beginning with a letter or digit, and no name that every object has',
   (value) => (typeof value === 'string' && /^[\p{L}\p{N}][\p{L}\p{N} _.:/@-]{0,99}$/u.test(value) && !(value in {}) ? value : undefined),
 );
 
