@@ -125,7 +125,7 @@ function written(value: unknown): string {
 /** The error family, bases first. */
 export function errors(): readonly ErrorRow[] {
   const file = sourceFile('core/errors.ts');
-  const common = new Set(['message', 'name', 'stack', 'cause', 'code', 'pipeline', 'policy', 'key']);
+  const common = new Set(['message', 'name', 'stack', 'cause', 'code', 'pipeline', 'policy', 'key', 'toJSON']);
   return file.statements.filter(ts.isClassDeclaration).flatMap((declaration) => {
     const symbol = declaration.name === undefined ? undefined : checker.getSymbolAtLocation(declaration.name);
     if (symbol === undefined) return [];
