@@ -119,3 +119,17 @@ test('a listener of all events narrows them by their type', async () => {
   await pipeline([retry({ backoff: { delay: 0 } })], { on }).execute(work('fail', 'ok'));
   expect(delays).toEqual([0]);
 });
+
+// `throw response`, as the documentation advises, left the body of each retried response unread, and its connection taken.
+test('a response that was thrown is let go once another attempt has run, and the last one is not', async () => {
+  const cancelled: number[] = [];
+  const answer = (n: number): Response => new Response(new ReadableStream({ cancel: () => void cancelled.push(n) }), { status: 503 });
+  const { run, clock } = arrange(retry({ maxAttempts: 3, backoff: { delay: 1 } }));
+  const thrown: unknown = await clock.until(
+    run(({ attempt }) => {
+      throw answer(attempt);
+    }).catch((reason: unknown) => reason),
+  );
+  expect(thrown).toBeInstanceOf(Response);
+  expect(cancelled).toEqual([1, 2]);
+});

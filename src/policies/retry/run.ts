@@ -74,6 +74,7 @@ export class RetryRun {
     budget?.attempted(countsAs(judgement, wanted), this.#cause);
     if (outcome instanceof Failure && outcome.kind === 'refused') return;
     this.#ran++;
+    this.#forget(outcome);
     this.#real = outcome;
     this.#hasReal = true;
     this.#released = false;
@@ -86,6 +87,13 @@ export class RetryRun {
   #cut(outcome: Outcome, cut: Failure): Outcome {
     this.#discard(outcome);
     return this.#end(cut, whyNot(cut, this.#call));
+  }
+
+  /** Another attempt has run: what the one before it threw will not be thrown any more. A response that was thrown holds its connection until then. */
+  #forget(outcome: Outcome): void {
+    const before = this.#real;
+    if (!(before instanceof Failure) || this.#rules.settings.onExhausted === 'wrap') return;
+    if (!(outcome instanceof Failure) || outcome.error !== before.error) discard(before.error);
   }
 
   /** Whether the retry further out is left to do it. */
