@@ -47,7 +47,7 @@ export { bulkhead, type Bulkhead, type BulkheadOptions, type BulkheadSnapshot } 
 export { chaos, type BrokenBodyOptions, type Chaos, type ChaosOptions, type ChaosWindow } from './policies/chaos.ts';
 export type { InjectionName, RefusalName } from './policies/chaos/injections.ts';
 export { circuitBreaker, type CircuitBreaker, type CircuitBreakerOptions } from './policies/circuit-breaker.ts';
-export type { CircuitControls, Isolation } from './stores/circuit/shared-circuit.ts';
+export type { CircuitControls, Isolation } from './stores/circuit/controls.ts';
 export type { HalfOpenSettings } from './stores/circuit/line.ts';
 export type { OpenFor, TripTest } from './stores/circuit/questions.ts';
 export type { RecoveryProbe, RecoverySettings } from './stores/circuit/recovery.ts';

@@ -129,7 +129,8 @@ export class Circuit extends CircuitStates {
       this.#decide(now);
     } else {
       health.record(failed, slow, ms, now);
-      this.#judge(now, 1, failed ? hint : noHint);
+      // A success among successes trips nothing.
+      if (failed || slow || health.isSuspect || this.settings.tripWhen !== undefined) this.#judge(now, 1, failed ? hint : noHint);
     }
   }
 

@@ -51,6 +51,12 @@ export class Health {
     return true;
   }
 
+  /** Whether there is anything that could trip, or calls to be counted until something may. */
+  get isSuspect(): boolean {
+    const { failures, slow } = this.window;
+    return failures + slow > 0 || this.inFlight !== undefined || this.#coldCalls > 0;
+  }
+
   /** Whether it is new, so that nothing trips. `judged` more calls have been judged. */
   isCold(now: number, judged: number): boolean {
     if (this.#coldCalls === 0 && now >= this.#coldUntil) return false;

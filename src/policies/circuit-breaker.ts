@@ -52,7 +52,8 @@ import type { HalfOpenSettings, Refuse } from '../stores/circuit/line.ts';
 import { type CircuitBreakerSettings, completed, described, rules } from './circuit-breaker/rules.ts';
 import type { OpenFor, TripTest } from '../stores/circuit/questions.ts';
 import type { RecoverySettings } from '../stores/circuit/recovery.ts';
-import { type CircuitControls, SharedCircuit } from '../stores/circuit/shared-circuit.ts';
+import type { CircuitControls } from '../stores/circuit/controls.ts';
+import { SharedCircuit } from '../stores/circuit/shared-circuit.ts';
 
 /** Options of {@link circuitBreaker}. Rates are 0 to 1. Any one condition opens; the failure rate is one unless another is given without it. */
 export interface CircuitBreakerOptions<Sees = unknown> extends PolicyOptions {
@@ -204,11 +205,13 @@ class CircuitBreakerPolicy<Sees> extends SharedCircuit implements CircuitBreaker
   gate(scope: Scope): Gate<Pass> {
     this.join(scope);
     const { isFailure, classify: own } = this.#settings;
+    const plainly = isFailure === undefined && own === undefined && scope.classifier === undefined;
     const turnAway: Refuse = (call, now, waited) => this.#refuse(call, now, scope, waited);
     return {
       enter: (call, now) => this.admit(call, now, turnAway),
       settle: (pass, outcome, now) => {
         const call = pass.subject as Call;
+        if (plainly && typeof outcome !== 'object' && !call.degraded && this.settleWell(pass, now)) return;
         const meaning = isFailure === undefined ? classify(outcome, call, scope, own) : undefined;
         const verdict = meaning === undefined ? judge(isFailure, outcome, call, scope) : meaning.verdict;
         const hint = meaning ?? (verdict === 'failure' ? classify(outcome, call, scope, own) : undefined);

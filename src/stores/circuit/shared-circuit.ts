@@ -8,6 +8,7 @@ import { ResilienceError } from '../../core/errors.ts';
 import { type Duration, duration, readOptions } from '../../core/options.ts';
 import type { Failure, Verdict } from '../../core/outcome.ts';
 import type { Scope } from '../../core/scope.ts';
+import type { CircuitControls, Isolation } from './controls.ts';
 import { CircuitLine, type HalfOpenSettings, type Refuse } from './line.ts';
 import { CircuitNews } from './news.ts';
 import { type OpenFor, safeOpenFor, safeTripTest } from './questions.ts';
@@ -22,45 +23,6 @@ export type SharedCircuitSettings = Omit<CircuitSettings, 'openFor'> & {
   /** What `snapshot()` said of the circuit that this one goes on from. */
   readonly initialState: object | undefined;
 };
-
-/** An isolation that somebody asked for, until it is released. */
-export interface Isolation extends Disposable {
-  /** Lets go; the circuit is back where it stood once all who isolated it have. A second call does nothing. */
-  release(): void;
-}
-
-/** What operators can ask of a circuit and tell it. Looking at it carries out what is due; commands take effect at once. */
-export interface CircuitControls extends Disposable {
-  readonly state: CircuitState;
-  /** All there is to know, as plain data, which `restore()` and the option `initialState` take. */
-  snapshot(): CircuitSnapshot;
-  /**
-   * Goes on from a snapshot, also one of another process that has been through JSON: the time since then has passed for it. A circuit that was half-open
-   * is open and may be tried at once; one that was isolated is so until `reset()`. False if its window was dropped, because `window` or
-   * `slowCall` are other ones now and its counts would mean something else.
-   *
-   * @throws OptionsError if it is no snapshot; nothing has changed then
-   */
-  restore(snapshot: object): boolean;
-  /** Refuses all calls until released; then it stands again where it stood, with the same counts. Isolations add up. */
-  isolate(reason?: string): Isolation;
-  /** Opens, for the given time or as `openFor` says. */
-  open(time?: Duration): void;
-  /** Lets probes in before the open time is over. @throws ResilienceError if it is not open */
-  halfOpen(): void;
-  /** Closes from any state, with an empty window and for all calls: there is no ramp. */
-  close(): void;
-  /** Lets all calls pass and counts none, until `enable()` or another command. */
-  disable(): void;
-  /** Lets all calls pass, counts them, and never opens, until `enable()` or another command. */
-  metricsOnly(): void;
-  /** Ends `disable()` and `metricsOnly()`: closed, with an empty window. */
-  enable(): void;
-  /** Makes it as new: closed, nothing counted, no isolation. */
-  reset(): void;
-  /** Ends `recover` for good: no timer and no recovery probe is left. The circuit itself goes on, and needs calls to be tried. */
-  [Symbol.dispose](): void;
-}
 
 /**
  * A circuit that is kept in this process for any number of pipelines, with the commands of its operators. It is read by the clock of the
@@ -131,6 +93,12 @@ export class SharedCircuit implements CircuitControls {
     const counted = this.circuit.settle(pass, verdict, failure, now, hint);
     if (!this.circuit.plain || this.circuit.notes.length > 0) this.#after(pass.subject as Call);
     return counted;
+  }
+
+  /** The same for a success while nothing is amiss; false if there is more to see to. */
+  settleWell(pass: Pass, now: number): boolean {
+    const { plain, epoch, notes } = this.circuit;
+    return plain && pass.epoch === epoch && notes.length === 0 && this.circuit.settle(pass, 'success', undefined, now);
   }
 
   /** Takes back an admission whose call did not run. */
