@@ -56,13 +56,8 @@ export function classify(outcome: Outcome, call: Call, scope: Scope, own?: Class
   return known ?? defaultClassification(outcome, call);
 }
 
-/** How an outcome counts; as {@link classify} says. */
-export function verdictOn(outcome: Outcome, call: Call, scope: Scope, own?: Classifier<never>): Verdict {
-  if (typeof outcome !== 'object' && own === undefined && scope.classifier === undefined) return call.degraded ? 'ignored' : 'success';
-  return classify(outcome, call, scope, own).verdict;
-}
-
 function defaultClassification(outcome: Outcome, call: Call): Classification {
+  if (typeof outcome !== 'object') return call.degraded ? ignored : success;
   if (outcome instanceof Failure) return ofFailure(outcome, call);
   if (call.degraded) return ignored;
   try {

@@ -205,13 +205,11 @@ class CircuitBreakerPolicy<Sees> extends SharedCircuit implements CircuitBreaker
   gate(scope: Scope): Gate<Pass> {
     this.join(scope);
     const { isFailure, classify: own } = this.#settings;
-    const plainly = isFailure === undefined && own === undefined && scope.classifier === undefined;
     const turnAway: Refuse = (call, now, waited) => this.#refuse(call, now, scope, waited);
     return {
       enter: (call, now) => this.admit(call, now, turnAway),
       settle: (pass, outcome, now) => {
         const call = pass.subject as Call;
-        if (plainly && typeof outcome !== 'object' && !call.degraded && this.settleWell(pass, now)) return;
         const meaning = isFailure === undefined ? classify(outcome, call, scope, own) : undefined;
         const verdict = meaning === undefined ? judge(isFailure, outcome, call, scope) : meaning.verdict;
         const hint = meaning ?? (verdict === 'failure' ? classify(outcome, call, scope, own) : undefined);

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { VirtualClock } from 'breakwater/testing';
 import { Call } from '../../src/core/call.ts';
 import { noOptions } from '../../src/core/call-options.ts';
-import { type Classification, type Classifier, classify, verdictOn } from '../../src/core/classification.ts';
+import { type Classification, type Classifier, classify } from '../../src/core/classification.ts';
 import { BulkheadFullError, OptionsError, TimeoutError } from '../../src/core/errors.ts';
 import { Outlet, type PipelineEvent } from '../../src/core/events.ts';
 import { Failure, type Outcome, thrown } from '../../src/core/outcome.ts';
@@ -64,7 +64,7 @@ describe('a value', () => {
   test('that a fallback gave in place of the work counts as neither', () => {
     const { scope, call } = setUp();
     call.markDegraded();
-    expect([classify('lesser', call, scope).verdict, verdictOn('lesser', call, scope), verdictOn({}, call, scope)]).toEqual([
+    expect([classify('lesser', call, scope).verdict, classify({}, call, scope).verdict, classify(() => 1, call, scope).verdict]).toEqual([
       'ignored',
       'ignored',
       'ignored',

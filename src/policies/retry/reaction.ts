@@ -1,7 +1,7 @@
 /** A retry in its place in one pipeline. */
 
 import type { Call } from '../../core/call.ts';
-import { verdictOn } from '../../core/classification.ts';
+import { classify } from '../../core/classification.ts';
 import { Failure, type Outcome } from '../../core/outcome.ts';
 import type { Handler } from '../../core/policy.ts';
 import type { Scope } from '../../core/scope.ts';
@@ -44,7 +44,7 @@ export class RetryReaction implements Reaction {
   handles(outcome: Outcome, call: Call): boolean {
     const { when, classify: own } = this.#settings;
     if (when === undefined && !(outcome instanceof Failure)) {
-      const verdict = verdictOn(outcome, call, this.#scope, own);
+      const { verdict } = classify(outcome, call, this.#scope, own);
       if (verdict !== 'failure') {
         if (this.#scope.listening) this.#news.ended(call, 1, call.begun, verdict);
         this.#over(call, verdict);

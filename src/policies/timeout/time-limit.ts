@@ -4,7 +4,7 @@ import { AdaptiveTimeout } from '../../algorithms/adaptive-timeout.ts';
 import type { Expiring } from '../../algorithms/deadlines.ts';
 import type { Alarm } from '../../core/alarm.ts';
 import type { Call } from '../../core/call.ts';
-import { verdictOn } from '../../core/classification.ts';
+import { classify } from '../../core/classification.ts';
 import { span } from '../../core/clock.ts';
 import { discard } from '../../core/disposal.ts';
 import { TimeoutError } from '../../core/errors.ts';
@@ -94,7 +94,7 @@ export class TimeLimit {
     if (!(this.#limit instanceof AdaptiveTimeout)) return;
     const { latencies } = this.#limit;
     const ms = now - timed.since;
-    const verdict = verdictOn(outcome, timed.inner, this.#scope);
+    const { verdict } = classify(outcome, timed.inner, this.#scope);
     if (verdict === 'success') latencies.record(ms, now);
     else if (verdict === 'failure' || (outcome instanceof Failure && outcome.kind === 'aborted')) latencies.recordCensored(ms, now);
   }

@@ -95,12 +95,6 @@ export class SharedCircuit implements CircuitControls {
     return counted;
   }
 
-  /** The same for a success while nothing is amiss; false if there is more to see to. */
-  settleWell(pass: Pass, now: number): boolean {
-    const { plain, epoch, notes } = this.circuit;
-    return plain && pass.epoch === epoch && notes.length === 0 && this.circuit.settle(pass, 'success', undefined, now);
-  }
-
   /** Takes back an admission whose call did not run. */
   release(pass: Pass, now: number): void {
     this.circuit.release(pass, now);
