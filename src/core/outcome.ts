@@ -59,6 +59,11 @@ export function isFailure(outcome: unknown): outcome is Failure {
   return outcome instanceof Failure;
 }
 
+/** The error of an outcome, if it is a failure. */
+export function errorIn(outcome: Outcome): unknown {
+  return outcome instanceof Failure ? outcome.error : undefined;
+}
+
 /** Wraps what was thrown; refusals and timeouts of nested pipelines are recognised by their class. */
 export function thrown(error: unknown): Failure {
   try {

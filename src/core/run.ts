@@ -2,6 +2,7 @@ import type { Call } from './call.ts';
 import { isGentle } from './gentle.ts';
 import { abandon } from './leftovers.ts';
 import { type Failure, type Outcome, thrown } from './outcome.ts';
+import { isThenable } from './thenable.ts';
 import { present, runAs } from './context.ts';
 
 /** Starts the work: the innermost step of every pipeline, and the only one that runs user code it does not wait for. May reject. */
@@ -59,10 +60,4 @@ export function follow(call: Call, work: (call: Call) => unknown): Promise<Outco
     call.waiter = cut;
     promise.then(resolve, reject);
   });
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    value !== null && (typeof value === 'object' || typeof value === 'function') && typeof (value as { then?: unknown }).then === 'function'
-  );
 }

@@ -1,6 +1,6 @@
 import type { Call } from './call.ts';
 import { type Mode, type ModeName, modeOf } from './mode.ts';
-import { Failure, type Outcome, retryAfterOf } from './outcome.ts';
+import { Failure, type Outcome, errorIn, retryAfterOf } from './outcome.ts';
 import type { Handler } from './policy.ts';
 import type { Scope } from './scope.ts';
 import type { Gate, Narrowing, Reaction } from './stage.ts';
@@ -170,7 +170,7 @@ export class ModedReaction implements Reaction {
     if (!reaction.handles(outcome, call)) return false;
     const mode = known ?? modeOf(this.#mode, call, this.#scope);
     if (mode === 'enforce') return true;
-    const error = outcome instanceof Failure ? outcome.error : undefined;
+    const error = errorIn(outcome);
     if (mode === 'shadow' && this.#scope.listening) this.#scope.emit('reaction.would-act', 'info', call, { error });
     reaction.passOver?.(outcome, call);
     return false;

@@ -16,7 +16,7 @@ import type { Call } from '../core/call.ts';
 import { type OptionProblem, OptionsError } from '../core/errors.ts';
 import { type CommonSettings, type Mode, type PolicyOptions, commonFields } from '../core/mode.ts';
 import { type Duration, Field, type Fields, group, oneOf, readOptions, show, text } from '../core/options.ts';
-import { Failure, type Outcome, type Settled } from '../core/outcome.ts';
+import { Failure, type Outcome, type Settled, errorIn } from '../core/outcome.ts';
 import { type PlainData, type ReactionPolicy, mountAlone } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Reaction } from '../core/stage.ts';
@@ -213,7 +213,7 @@ class Cover implements Reaction {
   }
 
   async #run(place: number, tier: CoveringTier, outcome: Outcome, call: Call): Promise<Outcome> {
-    const first = errorOf(outcome);
+    const first = errorIn(outcome);
     const found = await tier.find(first, call, this.#scope);
     if (!(found instanceof Failure)) return this.#used(tier, found, outcome, call);
     if (found.kind === 'aborted') return found;
@@ -228,11 +228,7 @@ class Cover implements Reaction {
   #used(tier: CoveringTier, answer: unknown, outcome: Outcome, call: Call): unknown {
     tier.used++;
     call.markDegraded();
-    if (this.#scope.listening) this.#scope.emit('fallback.used', 'warn', call, { tier: tier.name, error: errorOf(outcome) });
+    if (this.#scope.listening) this.#scope.emit('fallback.used', 'warn', call, { tier: tier.name, error: errorIn(outcome) });
     return answer;
   }
-}
-
-function errorOf(outcome: Outcome): unknown {
-  return outcome instanceof Failure ? outcome.error : undefined;
 }

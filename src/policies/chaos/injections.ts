@@ -16,6 +16,7 @@ import { show } from '../../core/options.ts';
 import { Failure, type Outcome, refuse, thrown } from '../../core/outcome.ts';
 import type { Handler } from '../../core/policy.ts';
 import type { Scope } from '../../core/scope.ts';
+import { isThenable } from '../../core/thenable.ts';
 import { pause } from '../../core/wait.ts';
 import { type BodyFate, breakBody } from './broken-body.ts';
 
@@ -238,10 +239,6 @@ export async function attend(call: Call, run: () => unknown): Promise<Found> {
   } catch (error) {
     return { error };
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
 }
 
 /** A clock that shows the same time so often stands still. */

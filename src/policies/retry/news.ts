@@ -2,7 +2,7 @@
 
 import type { Call } from '../../core/call.ts';
 import { span } from '../../core/clock.ts';
-import { Failure, type Outcome, type Verdict } from '../../core/outcome.ts';
+import { Failure, type Outcome, type Verdict, errorIn } from '../../core/outcome.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { GiveUpReason } from './rules.ts';
 
@@ -48,7 +48,7 @@ export class RetryNews {
   /** The call waits for its next attempt. */
   scheduled(call: Call, attempt: number, delay: number, reason: string, outcome: Outcome): void {
     const scope = this.#scope;
-    if (scope.listening) scope.emit('retry.scheduled', 'warn', call, { attempt, delay, reason, error: errorOf(outcome) });
+    if (scope.listening) scope.emit('retry.scheduled', 'warn', call, { attempt, delay, reason, error: errorIn(outcome) });
   }
 
   /** An attempt beyond the first begins. */
@@ -73,11 +73,7 @@ export class RetryNews {
       scope.emit('retry.gave-up', asItIs.has(reason) || attempts === 0 ? 'info' : 'error', call, {
         attempts,
         reason,
-        error: errorOf(outcome),
+        error: errorIn(outcome),
       });
   }
-}
-
-function errorOf(outcome: Outcome): unknown {
-  return outcome instanceof Failure ? outcome.error : undefined;
 }

@@ -8,6 +8,7 @@ import type { CommonSettings } from '../../core/mode.ts';
 import { show } from '../../core/options.ts';
 import { Failure, type Outcome, type Settled, type Verdict, settled } from '../../core/outcome.ts';
 import type { Scope } from '../../core/scope.ts';
+import { isThenable } from '../../core/thenable.ts';
 import type { RetryBudget } from '../../stores/retry-budget.ts';
 
 /** What a retry's functions are told. */
@@ -93,7 +94,7 @@ export class RetryRules {
     if (when === undefined) return { classification, wanted: classification.verdict === 'failure' && classification.retryable };
     try {
       const answer: unknown = when(settled(outcome) as Settled<never>, context);
-      return { classification, wanted: isThenable(answer) ? answer : Boolean(answer) };
+      return { classification, wanted: isThenable(answer) ? (answer as PromiseLike<boolean>) : Boolean(answer) };
     } catch (error) {
       this.#scope.report('when', error);
       return { classification, wanted: false };
@@ -202,8 +203,4 @@ export function isFailed(outcome: Outcome, verdict: Verdict): boolean {
 export function countsAs({ classification: { verdict, retryAfter } }: Judgement, wanted: boolean): Verdict {
   if (wanted || retryAfter === Infinity) return 'failure';
   return verdict === 'success' ? 'success' : 'ignored';
-}
-
-function isThenable(value: unknown): value is PromiseLike<boolean> {
-  return typeof (value as { readonly then?: unknown } | null | undefined)?.then === 'function';
 }
