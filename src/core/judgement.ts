@@ -13,13 +13,10 @@ export type FailureTest<Sees> = (outcome: Settled<Sees>, call: Call) => boolean 
 export function judge(isFailure: FailureTest<never> | undefined, outcome: Outcome, call: Call, scope: Scope): Verdict {
   const verdict = verdictOf(outcome);
   if (isFailure === undefined || verdict === 'ignored') return verdict;
-  try {
+  return scope.ask<Verdict>('isFailure', 'ignored', () => {
     const answer: unknown = isFailure(settled(outcome) as Settled<never>, call);
     if (typeof answer === 'boolean') return answer ? 'failure' : 'success';
     if (answer === 'ignored') return answer;
     throw new TypeError(`isFailure: expected true, false or 'ignored' as its answer, got ${show(answer)}`);
-  } catch (error) {
-    scope.report('isFailure', error);
-    return 'ignored';
-  }
+  });
 }

@@ -52,16 +52,13 @@ export const commonFields: Fields<CommonSettings> = {
 export function modeOf(given: Mode, call: Call, scope: Scope): ModeName {
   if (typeof given === 'string') return given;
   if (typeof given === 'number') return scope.random() < given ? 'enforce' : 'shadow';
-  try {
+  return scope.ask<ModeName>('mode', 'enforce', () => {
     const answer: unknown = given(call);
     if (isMode(answer)) return modeOf(answer, call, scope);
     throw new TypeError(
       `mode: expected a function that answers with 'enforce', 'shadow', 'off' or a share from 0 to 1, got ${show(answer)}`,
     );
-  } catch (error) {
-    scope.report('mode', error);
-    return 'enforce';
-  }
+  });
 }
 
 function isMode(value: unknown): value is ModeName | number {

@@ -72,6 +72,16 @@ export class Scope {
     return shadow ? { ...event, shadow } : event;
   }
 
+  /** What a user's callback answers; if it throws, that is reported and `instead` stands. */
+  ask<Answer>(callback: string, instead: Answer, ask: () => Answer): Answer {
+    try {
+      return ask();
+    } catch (error) {
+      this.report(callback, error);
+      return instead;
+    }
+  }
+
   /** Reports a user's callback that threw; the call goes on as if it had not been there. */
   report(callback: string, error: unknown): void {
     const { pipeline, policy } = this;

@@ -121,12 +121,7 @@ export class ChaosRules {
 
   #concerns(call: Call): boolean {
     const { only } = this.#state.settings;
-    try {
-      return only === undefined || (only(call) as unknown) === true;
-    } catch (error) {
-      this.#scope.report('only', error);
-      return false;
-    }
+    return only === undefined || this.#scope.ask('only', false, () => (only(call) as unknown) === true);
   }
 
   /** A hit takes two more numbers, whatever comes of it, so that one call's luck does not depend on another's. */

@@ -43,12 +43,7 @@ export class CoveringTier extends Tier {
   }
 
   #chooses(choose: Exclude<When, string>, outcome: Outcome, call: Call, scope: Scope): boolean {
-    try {
-      return choose(settled(outcome) as Settled<never>, call);
-    } catch (error) {
-      scope.report('when', error);
-      return false;
-    }
+    return scope.ask('when', false, () => choose(settled(outcome) as Settled<never>, call));
   }
 }
 

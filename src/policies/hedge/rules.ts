@@ -93,14 +93,11 @@ export class HedgeRules implements RaceRules {
     if (typeof delay === 'number') return delay;
     if (delay === 'onFailure') return Infinity;
     if (typeof delay === 'object') return (this.#state.learned as LearnedDelay).at(now);
-    try {
+    return this.scope.ask<number>('delay', Infinity, () => {
       const ms: unknown = delay(hedge, call);
       if (typeof ms === 'number' && ms >= 0) return ms;
       throw new RangeError(`hedge.delay: expected a function that answers with ms, got ${String(ms)}`);
-    } catch (error) {
-      this.scope.report('delay', error);
-      return Infinity;
-    }
+    });
   }
 
   admit(hedge: number, call: Call, now: number, cause: HedgeCause): Work<unknown> | undefined {
@@ -134,14 +131,8 @@ export class HedgeRules implements RaceRules {
     if (outcome instanceof Failure && outcome.kind === 'refused') return { final: false, end: 'ignored', pushback: Infinity };
     const { verdict, retryable, retryAfter } = classify(outcome, call, this.scope, this.#settings.classify);
     const { accept } = this.#settings;
-    let final = verdict !== 'failure' || !retryable;
-    if (accept !== undefined) {
-      try {
-        final = accept(settled(outcome) as Settled<never>, call);
-      } catch (error) {
-        this.scope.report('accept', error);
-      }
-    }
+    const usual = verdict !== 'failure' || !retryable;
+    const final = accept === undefined ? usual : this.scope.ask('accept', usual, () => accept(settled(outcome) as Settled<never>, call));
     // Who only looks on does not wait for a hedge that will not begin.
     const pushback = this.scope.shadow ? undefined : retryAfter;
     return { final, end: final ? (verdict === 'failure' ? 'ignored' : verdict) : 'failure', pushback };
@@ -174,37 +165,26 @@ export class HedgeRules implements RaceRules {
     const { idempotent } = this.#settings;
     if (idempotent === undefined || call.idempotent === false) return call.idempotent === true;
     if (idempotent === true) return true;
-    try {
-      return (idempotent(call) as unknown) === true;
-    } catch (error) {
-      this.scope.report('idempotent', error);
-      return false;
-    }
+    return this.scope.ask('idempotent', false, () => (idempotent(call) as unknown) === true);
   }
 
   /** Who says that no hedge should begin now. */
   #strainedBy(call: Call, hedge: number): string | undefined {
     const { suppressWhen } = this.#settings;
-    try {
+    return this.scope.ask('suppressWhen', undefined, () => {
       if (suppressWhen !== undefined) return suppressWhen(call, hedge) ? 'suppressWhen' : undefined;
       const policy = strainedAmong(this.#inside, call);
-      return policy === undefined ? undefined : (policy.name ?? policy.kind);
-    } catch (error) {
-      this.scope.report('suppressWhen', error);
-      return undefined;
-    }
+      return policy && (policy.name ?? policy.kind);
+    });
   }
 
   #workOf(hedge: number, call: Call): Work<unknown> | null {
-    try {
+    return this.scope.ask<Work<unknown> | null>('action', null, () => {
       const given: unknown = this.#settings.action?.(hedge, call);
       if (given === undefined) return call.work;
       if (given === null || typeof given === 'function') return given as Work<unknown> | null;
       throw new TypeError(`hedge.action: expected a function that answers with a function, null or undefined, got ${show(given)}`);
-    } catch (error) {
-      this.scope.report('action', error);
-      return null;
-    }
+    });
   }
 
   #suppress(call: Call, hedge: number, reason: SuppressionReason, by?: string): void {

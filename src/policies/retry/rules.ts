@@ -92,13 +92,11 @@ export class RetryRules {
     const classification = classify(outcome, call, this.#scope, own);
     if (call.failure !== undefined || (outcome instanceof Failure && outcome.kind === 'aborted')) return { classification, wanted: false };
     if (when === undefined) return { classification, wanted: classification.verdict === 'failure' && classification.retryable };
-    try {
+    const wanted = this.#scope.ask<Judgement['wanted']>('when', false, () => {
       const answer: unknown = when(settled(outcome) as Settled<never>, context);
-      return { classification, wanted: isThenable(answer) ? (answer as PromiseLike<boolean>) : Boolean(answer) };
-    } catch (error) {
-      this.#scope.report('when', error);
-      return { classification, wanted: false };
-    }
+      return isThenable(answer) ? (answer as PromiseLike<boolean>) : Boolean(answer);
+    });
+    return { classification, wanted };
   }
 
   /** What a function that takes its time says about another attempt; a call that is cut meanwhile does not wait for it. */
@@ -138,17 +136,14 @@ export class RetryRules {
 
   #delay(outcome: Outcome, classification: Classification, context: RetryContext, schedule: Backoff | undefined): number | GiveUpReason {
     const { delayFor, backoff, retryAfter } = this.settings;
-    try {
+    return this.#scope.ask<number | GiveUpReason>('delay', 'stopped', () => {
       const planned = schedule?.next(this.#scope.random());
       const chosen = delayFor?.(settled(outcome) as Settled<never>, context);
       if (chosen === false) return 'stopped';
       const delay = chosen ?? planned ?? (backoff as (retry: number) => number)(context.attempt);
       if (!(delay >= 0)) throw new RangeError(`retry: expected a function that answers with ms, got ${show(delay)}`);
       return chosen === undefined ? this.#atLeast(delay, classification.retryAfter) : Math.min(delay, retryAfter.max);
-    } catch (error) {
-      this.#scope.report('delay', error);
-      return 'stopped';
-    }
+    });
   }
 
   /** The delay, or the longer wait that the service asks for. */
@@ -163,12 +158,7 @@ export class RetryRules {
   #mayRepeat(call: Call): boolean {
     const { idempotent } = this.settings;
     if (typeof idempotent !== 'function') return (idempotent ?? call.idempotent) !== false;
-    try {
-      return idempotent(call);
-    } catch (error) {
-      this.#scope.report('idempotent', error);
-      return false;
-    }
+    return this.#scope.ask('idempotent', false, () => idempotent(call));
   }
 }
 
