@@ -1,10 +1,32 @@
 /** Parts of presets: each is a policy that can be set up otherwise or left out. */
 
-import { type Field, field } from '../core/options.ts';
+import { type Field, type Fields, field } from '../core/options.ts';
 import { type Bulkhead, type BulkheadOptions, bulkhead } from '../policies/bulkhead.ts';
 import { type CircuitBreaker, type CircuitBreakerOptions, circuitBreaker } from '../policies/circuit-breaker.ts';
 import { type PerKey, perKey } from '../policies/per-key.ts';
 import { type Timeout, type TimeoutOptions, timeout } from '../policies/timeout.ts';
+import { type TokenBucket, type TokenBucketOptions, tokenBucket } from '../policies/token-bucket.ts';
+
+/** What bounds whole calls to a service, outermost. */
+export interface OuterPartOptions {
+  /** Bounds the whole call. @defaultValue `{ after: '30s' }` */
+  readonly timeout?: TimeoutOptions | false;
+  /** Bounds how many calls begin. @defaultValue `false` */
+  readonly rateLimit?: TokenBucketOptions | false;
+}
+
+/** What bounds each attempt, innermost. */
+export interface InnerPartOptions {
+  /** A circuit for each `call.key`. @defaultValue `{ window: '30s' }` */
+  readonly circuitBreaker?: CircuitBreakerOptions | false;
+  /** Slots for each `call.key`. @defaultValue `{ maxConcurrent: 100 }` */
+  readonly bulkhead?: Partial<BulkheadOptions> | false;
+  /** Bounds one attempt. @defaultValue `{ after: '10s' }` */
+  readonly attemptTimeout?: TimeoutOptions | false;
+}
+
+/** Options as read: each part has some, or is switched off. */
+export type PartSettings<Options> = { readonly [Name in keyof Options]-?: NonNullable<Options[Name]> | false };
 
 /** A part that is there unless it is switched off: a place in the tuple, or none. */
 export type Part<Given, Name extends string, Policy> = Name extends keyof Given
@@ -36,24 +58,52 @@ export function part<Options extends object, Policy>(given: Options | false | un
   return given === false || given === undefined ? [] : [make(given)];
 }
 
-/** Bounds the whole call. */
-export function total(given: TimeoutOptions): Timeout {
-  return timeout({ after: '30s', name: 'total-timeout', ...given });
+/** Their policies, as places in a tuple. */
+export type OuterParts<Given> = [...Part<Given, 'timeout', Timeout>, ...Extra<Given, 'rateLimit', TokenBucket>];
+
+/** Their policies, as places in a tuple. */
+export type InnerParts<Given> = [
+  ...Part<Given, 'circuitBreaker', PerKey<CircuitBreaker>>,
+  ...Part<Given, 'bulkhead', PerKey<Bulkhead>>,
+  ...Part<Given, 'attemptTimeout', Timeout>,
+];
+
+export const outerFields: Fields<PartSettings<OuterPartOptions>> = {
+  timeout: partField<TimeoutOptions>().or({}),
+  rateLimit: partField<TokenBucketOptions>().or(false),
+};
+
+export const innerFields: Fields<PartSettings<InnerPartOptions>> = {
+  circuitBreaker: partField<CircuitBreakerOptions>().or({}),
+  bulkhead: partField<Partial<BulkheadOptions>>().or({}),
+  attemptTimeout: partField<TimeoutOptions>().or({}),
+};
+
+/** What bounds whole calls. */
+export function outer(given: PartSettings<OuterPartOptions>): (Timeout | TokenBucket)[] {
+  return [
+    ...part(given.timeout, (own) => timeout({ after: '30s', name: 'total-timeout', ...own })),
+    ...part(given.rateLimit, (own) => tokenBucket({ name: 'rate-limit', ...own })),
+  ];
 }
 
-/** Bounds one attempt. */
-export function attempt(given: TimeoutOptions): Timeout {
-  return timeout({ after: '10s', name: 'attempt-timeout', ...given });
+/** What bounds each attempt. */
+export function inner(given: PartSettings<InnerPartOptions>): (PerKey<CircuitBreaker> | PerKey<Bulkhead> | Timeout)[] {
+  return [
+    ...part(given.circuitBreaker, circuits),
+    ...part(given.bulkhead, slots),
+    ...part(given.attemptTimeout, (own) => timeout({ after: '10s', name: 'attempt-timeout', ...own })),
+  ];
 }
 
 /** A circuit for each key. */
-export function circuits(given: CircuitBreakerOptions): PerKey<CircuitBreaker> {
+function circuits(given: CircuitBreakerOptions): PerKey<CircuitBreaker> {
   const { name = 'circuit-breaker', mode = 'enforce', ...own } = given;
   return perKey(() => circuitBreaker({ window: '30s', ...own }), { name, mode });
 }
 
 /** Slots for each key. */
-export function slots(given: Partial<BulkheadOptions>): PerKey<Bulkhead> {
+function slots(given: Partial<BulkheadOptions>): PerKey<Bulkhead> {
   const { name = 'bulkhead', mode = 'enforce', ...own } = given;
   return perKey(() => bulkhead({ maxConcurrent: 100, ...own }), { name, mode });
 }
