@@ -3,11 +3,12 @@
 export { pipeline, type Pipeline } from './core/pipeline.ts';
 export type { PipelineOptions } from './core/pipeline-options.ts';
 export { definePolicy, fromMiddleware, type DriverDefinition, type GateDefinition, type Middleware } from './core/define.ts';
-export type { CallOptions, Priority } from './core/call-options.ts';
+export type { CallOptions } from './core/call-options.ts';
+export type { Priority } from './core/priority.ts';
 export type { Call, Work } from './core/call.ts';
 export type { Classification, Classifier } from './core/classification.ts';
 export type { Clock, Random, TimerHandle } from './core/clock.ts';
-export { currentCall, currentDeadline } from './core/context.ts';
+export { currentCall, currentDeadline, currentPriority } from './core/context.ts';
 export type { Mode, ModeName, PolicyOptions } from './core/mode.ts';
 export type { Duration } from './core/options.ts';
 export type { Admission, Refusal } from './core/admission.ts';
@@ -26,6 +27,7 @@ export {
   DegradedError,
   HedgeLostError,
   OptionsError,
+  OriginDeniedError,
   OverloadedError,
   QueueTimeoutError,
   RateLimitedError,

@@ -1,8 +1,6 @@
 import { OptionsError } from './errors.ts';
 import { type Duration, type Fields, duration, field, flag, readOptions, text } from './options.ts';
-
-/** How much a call matters when not all can be served, from most to least. */
-export type Priority = 'critical-plus' | 'critical' | 'sheddable-plus' | 'sheddable' | 'best-effort';
+import { LEVELS, type Priority, isPriority, priorities } from './priority.ts';
 
 /** Options of one execution. */
 export interface CallOptions {
@@ -15,8 +13,10 @@ export interface CallOptions {
   readonly deadline?: Duration | undefined;
   /** What the call is about (tenant, host, user), for policies that keep state per key. */
   readonly key?: string | undefined;
-  /** @defaultValue `'critical'` */
+  /** How much the call matters. @defaultValue that of the call in whose work it is made, or `'critical'` */
   readonly priority?: Priority | undefined;
+  /** How much it matters among those of its class, 0 to 99, a whole number; more is more. @defaultValue drawn by chance, once for a call and all that are made in its work */
+  readonly priorityLevel?: number | undefined;
   /** Name of the operation, for events. */
   readonly operation?: string | undefined;
   /** Whether running the work twice does no harm. */
@@ -33,7 +33,8 @@ export interface CallSettings {
   /** ms from now; `undefined` if the caller did not say. */
   readonly deadline: number | undefined;
   readonly key: string | undefined;
-  readonly priority: Priority;
+  readonly priority: Priority | undefined;
+  readonly priorityLevel: number | undefined;
   readonly operation: string | undefined;
   readonly idempotent: boolean | undefined;
   readonly idempotencyKey: string | undefined;
@@ -41,8 +42,6 @@ export interface CallSettings {
   readonly hedge: number;
   readonly headers: Readonly<Record<string, string>>;
 }
-
-const priorities: ReadonlySet<unknown> = new Set<Priority>(['critical-plus', 'critical', 'sheddable-plus', 'sheddable', 'best-effort']);
 
 /** What no caller gives. */
 const added = Object.freeze({ hedge: 0, headers: Object.freeze({}) as CallSettings['headers'] });
@@ -53,7 +52,8 @@ const fields: Fields<Omit<CallSettings, keyof typeof added>> = {
   signal: field<AbortSignal>('an AbortSignal', (value) => (isSignal(value) ? value : undefined)).optional(),
   deadline: duration({ infinite: true }).optional(),
   key: field('a string', (value) => (typeof value === 'string' ? value : undefined)).optional(),
-  priority: field([...priorities].join(', '), (value) => (priorities.has(value) ? (value as Priority) : undefined)).or('critical'),
+  priority: field(priorities.join(', '), (value) => (isPriority(value) ? value : undefined)).optional(),
+  priorityLevel: field(`a whole number from 0 to ${LEVELS - 1}`, (value) => (isLevel(value) ? value : undefined)).optional(),
   operation: text().optional(),
   idempotent: flag().optional(),
   idempotencyKey: text().optional(),
@@ -79,12 +79,15 @@ export function withKey(settings: CallSettings, key: string | undefined): CallSe
 function inOrder(given: unknown): given is PlainOptions {
   if (typeof given !== 'object' || given === null) return false;
   for (const name in given) if (!Object.hasOwn(fields, name) || !Object.hasOwn(given, name)) return false;
-  const { signal, deadline, key, priority, operation, idempotent, idempotencyKey, tags } = given as Readonly<Record<string, unknown>>;
+  const { signal, deadline, key, priority, priorityLevel, operation, idempotent, idempotencyKey, tags } = given as Readonly<
+    Record<string, unknown>
+  >;
   return (
     (signal === undefined || isSignal(signal)) &&
     (deadline === undefined || (typeof deadline === 'number' && deadline >= 0)) &&
     (key === undefined || typeof key === 'string') &&
-    (priority === undefined || priorities.has(priority)) &&
+    (priority === undefined || isPriority(priority)) &&
+    (priorityLevel === undefined || isLevel(priorityLevel)) &&
     (operation === undefined || (typeof operation === 'string' && operation !== '')) &&
     (idempotent === undefined || typeof idempotent === 'boolean') &&
     (idempotencyKey === undefined || (typeof idempotencyKey === 'string' && idempotencyKey !== '')) &&
@@ -99,14 +102,19 @@ function taken({
   signal,
   deadline,
   key,
-  priority = 'critical',
+  priority,
+  priorityLevel,
   operation,
   idempotent,
   idempotencyKey,
   tags = noTags,
 }: PlainOptions): CallSettings {
   const { hedge, headers } = added;
-  return { signal, deadline, key, priority, operation, idempotent, idempotencyKey, tags, hedge, headers };
+  return { signal, deadline, key, priority, priorityLevel, operation, idempotent, idempotencyKey, tags, hedge, headers };
+}
+
+function isLevel(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < LEVELS;
 }
 
 function isSignal(value: unknown): value is AbortSignal {

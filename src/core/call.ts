@@ -5,7 +5,8 @@ import { subscribe, unsubscribe, type Cancellable } from './signals.ts';
 import type { Leftovers } from './leftovers.ts';
 import { Failure, type Outcome } from './outcome.ts';
 import type { Scope } from './scope.ts';
-import type { CallSettings, Priority } from './call-options.ts';
+import type { CallSettings } from './call-options.ts';
+import { LEVELS, type Priority, rankOf } from './priority.ts';
 
 /** The user's function. It may be synchronous, return a promise or any thenable, and throw. */
 export type Work<T> = (call: Call) => T | PromiseLike<T>;
@@ -91,8 +92,25 @@ export class Call implements Cancellable {
     return this.#options.key;
   }
 
+  /** How much the call matters: what its caller says, or that of the call in whose work it is made. */
   get priority(): Priority {
-    return this.#options.priority;
+    return this.#options.priority ?? this.root.madeIn?.priority ?? 'critical';
+  }
+
+  /** How much it matters among those of its class, 0 to 99. Where nobody says, it is drawn when first asked for. */
+  get priorityLevel(): number {
+    const { root } = this;
+    const { priority, priorityLevel } = root.#options;
+    if (priorityLevel !== undefined) return priorityLevel;
+    const maker = priority === undefined ? root.madeIn : undefined;
+    const level = maker?.priorityLevel ?? Math.floor(root.scope.random() * LEVELS);
+    root.#options = { ...root.#options, priorityLevel: level };
+    return level;
+  }
+
+  /** Class and level as one number, 0 to 499; of two calls the one of higher rank matters more. */
+  get rank(): number {
+    return rankOf(this.priority, this.priorityLevel);
   }
 
   /** Name of the operation, for events. */

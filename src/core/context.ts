@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Call } from './call.ts';
+import type { Priority } from './priority.ts';
 
 /**
  * Which call's work this code runs in. While the work's first stretch runs, before it waits for anything, a variable tells. After that it takes async
@@ -48,6 +49,21 @@ export function currentCall(): Call | undefined {
  */
 export function currentDeadline(): number {
   return currentCall()?.deadline ?? Infinity;
+}
+
+/**
+ * How much the call whose work this code runs in matters; `undefined` if there is no such call. Calls made in its work inherit it.
+ *
+ * @example
+ * ```ts
+ * import { currentPriority, pipeline } from 'breakwater';
+ *
+ * const reports = pipeline([]);
+ * console.log(await reports.execute(() => currentPriority(), { priority: 'sheddable' })); // => 'sheddable'
+ * ```
+ */
+export function currentPriority(): Priority | undefined {
+  return currentCall()?.priority;
 }
 
 /** Runs the work of a call so that {@link currentCall} finds it, also after awaits. */

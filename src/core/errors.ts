@@ -157,6 +157,11 @@ export class DegradedError extends RejectedError {
   override readonly code = 'ERR_DEGRADED';
 }
 
+/** Calls of this origin are not let in (see `authority`). */
+export class OriginDeniedError extends RejectedError {
+  override readonly code = 'ERR_ORIGIN_DENIED';
+}
+
 /** The pipeline was closed. */
 export class ShutdownError extends RejectedError {
   override readonly code = 'ERR_SHUTDOWN';
@@ -226,6 +231,7 @@ const family = {
   OverloadedError,
   DeadlineExceededError,
   DegradedError,
+  OriginDeniedError,
   ShutdownError,
   TimeoutError,
   RetryExhaustedError,

@@ -21,7 +21,7 @@
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Priority } from '../core/call-options.ts';
+import type { Priority } from '../core/priority.ts';
 import { OptionsError } from '../core/errors.ts';
 import { type Duration, type Fields, duration, fn, oneOf, readOptions, text } from '../core/options.ts';
 import { type Pipeline, pipeline } from '../core/pipeline.ts';

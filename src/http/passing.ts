@@ -1,7 +1,7 @@
 /** Middleware in the shape `(req, res, next)`: Express's, Connect's, and what stands on bare Node. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Priority } from '../core/call-options.ts';
+import type { Priority } from '../core/priority.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { type Entry, type Visit, arrive, letThrough } from './inbound.ts';
 import { mute, send } from './raw-response.ts';
