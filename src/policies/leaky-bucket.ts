@@ -14,23 +14,18 @@
  * @module
  */
 
-import { type Leak, PacedBucket } from '../algorithms/leaky-bucket.ts';
+import { type Leak, PacedBucket } from '../algorithms/meters/leaky-bucket.ts';
 import { Sharing } from '../algorithms/sharing.ts';
-import { exceeds } from '../algorithms/token-bucket.ts';
 import type { Call } from '../core/call.ts';
-import { type OptionProblem, RateLimitedError } from '../core/errors.ts';
-import { made } from '../core/made.ts';
+import type { OptionProblem } from '../core/errors.ts';
 import { type Duration, type Fields, count, duration, numeric, readOptions } from '../core/options.ts';
-import { type CommonSettings, type Mode, type PolicyOptions, commonFields } from '../core/mode.ts';
-import { type Failure, refuse } from '../core/outcome.ts';
-import { type GatePolicy, type Handler, type PlainData, mountAlone } from '../core/policy.ts';
-import type { Scope } from '../core/scope.ts';
-import type { Gate } from '../core/stage.ts';
+import type { GatePolicy, PlainData } from '../core/policy.ts';
 import { STRAIN } from '../core/strain.ts';
-import { SharedBucket } from '../stores/shared-bucket.ts';
+import { CountedLimiter } from '../stores/limiter/counted-limiter.ts';
+import { type LimiterOptions, type LimiterTerms, chargeFields, described } from '../stores/limiter/terms.ts';
 
 /** Options of {@link leakyBucket}. */
-export interface LeakyBucketOptions extends PolicyOptions {
+export interface LeakyBucketOptions extends Omit<LimiterOptions, 'maxWait'> {
   /** How many calls leave in each `per`, evenly spaced: 60 per minute is one each second. Fractions are fine. */
   readonly rate: number;
   /** The time that `rate` is counted over. @defaultValue `'1s'` */
@@ -45,7 +40,7 @@ export interface LeakyBucketOptions extends PolicyOptions {
 
 declare module '../core/events.ts' {
   interface EventFields {
-    'leaky-bucket.delayed': { readonly wait: number; readonly excess: number };
+    'leaky-bucket.delayed': { readonly wait: number; readonly cost: number };
   }
 }
 
@@ -73,7 +68,7 @@ export interface LeakyBucket extends GatePolicy {
 }
 
 /** Options as read. */
-export interface LeakyBucketSettings extends Leak, CommonSettings {
+export interface LeakyBucketSettings extends Leak, Omit<LimiterTerms, 'maxWait'> {
   readonly maxQueueTime: number;
 }
 
@@ -84,7 +79,7 @@ export const leakyBucketFields: Fields<LeakyBucketSettings> = {
   burst: count({ infinite: true }).or(Infinity),
   delay: count({ infinite: true }).or(0),
   maxQueueTime: duration({ infinite: true }).or('500ms'),
-  ...commonFields,
+  ...chargeFields,
 };
 
 /**
@@ -97,10 +92,12 @@ export const leakyBucketFields: Fields<LeakyBucketSettings> = {
  * @throws OptionsError if an option is wrong, or nothing bounds how long calls are held
  */
 export function leakyBucket(options: LeakyBucketOptions): LeakyBucket {
-  return new LeakyBucketPolicy(alike.share(readOptions('leakyBucket', leakyBucketFields, options, bounded)));
+  const settings = readOptions('leakyBucket', leakyBucketFields, options, bounded);
+  return new LeakyBucketPolicy(alike.share({ ...settings, maxWait: settings.maxQueueTime }));
 }
 
-const alike = new Sharing<LeakyBucketSettings>();
+type Terms = LeakyBucketSettings & LimiterTerms;
+const alike = new Sharing<Terms>();
 
 function bounded({ burst, delay, maxQueueTime }: LeakyBucketSettings): OptionProblem | undefined {
   if (burst < Infinity || (delay < Infinity && maxQueueTime < Infinity)) return undefined;
@@ -108,109 +105,63 @@ function bounded({ burst, delay, maxQueueTime }: LeakyBucketSettings): OptionPro
   return { path: 'burst', expected: `a bound ${others}: otherwise nothing is ever refused`, got: String(burst) };
 }
 
-class LeakyBucketPolicy extends SharedBucket<PacedBucket> implements LeakyBucket {
-  readonly kind = 'leaky-bucket';
-  readonly name: string | undefined;
-  readonly mode: Mode;
-  readonly settings: LeakyBucketSettings;
+class LeakyBucketPolicy extends CountedLimiter<PacedBucket, number> implements LeakyBucket {
+  declare readonly terms: Terms;
 
-  constructor(settings: LeakyBucketSettings) {
-    super(new PacedBucket(settings, 0));
-    this.name = settings.name;
-    this.mode = settings.mode;
-    this.settings = settings;
+  constructor(terms: Terms) {
+    super(new PacedBucket(terms, 0), terms);
+  }
+
+  get kind(): 'leaky-bucket' {
+    return 'leaky-bucket';
+  }
+
+  get law(): string {
+    const { rate, per, burst } = this.meter.leak;
+    return `${rate} to leave per ${per} ms and bears ${burst} ahead of that`;
   }
 
   get excess(): number {
-    return this.bucket.excess(this.now);
+    const now = this.now ?? this.meter.at;
+    const { rate, per, burst, delay } = this.meter.leak;
+    return this.waiting === 0 ? this.meter.excess(now) : Math.min(delay, burst) + (this.wait(1, now) * rate) / per;
   }
 
   get available(): number {
-    return Math.max(0, this.bucket.available(this.now));
+    return this.waiting > 0 ? 0 : Math.max(0, this.meter.available(this.now ?? this.meter.at));
   }
 
-  gate(scope: Scope): Gate {
-    this.join(scope);
-    return new LeakyBucketGate(this, scope);
-  }
-
-  mount(next: Handler, scope: Scope): Handler {
-    return mountAlone(this, next, scope);
+  override patience(call: Call): number {
+    return Math.min(this.meter.longest, super.patience(call));
   }
 
   update(change: Parameters<LeakyBucket['update']>[0]): void {
     const { rate, per, burst, delay } = leakyBucketFields;
-    const was = this.bucket.leak;
+    const was = this.meter.leak;
     const fields = { rate: rate.or(was.rate), per: per.or(was.per), burst: burst.or(was.burst), delay: delay.or(was.delay) };
-    const rule = (leak: Leak): OptionProblem | undefined => bounded({ ...this.settings, ...leak });
-    this.bucket.reshape(readOptions('leakyBucket.update', fields, change, rule), this.now);
-    this.review();
+    const rule = (leak: Leak): OptionProblem | undefined => bounded({ ...this.terms, ...leak });
+    const now = this.now ?? this.meter.at;
+    this.meter.reshape(readOptions('leakyBucket.update', fields, change, rule), now);
+    this.review(now);
   }
 
-  atRest(now: number): boolean {
-    return this.waiting === 0 && this.bucket.leak === this.settings && this.bucket.reach(this.bucket.limit.burst, now) === 0;
+  override atRest(now: number): boolean {
+    return this.meter.leak === this.terms && super.atRest(now);
   }
 
   /** Calls are held, or the burst is nearly used up. */
   strained(): boolean {
-    return this.waiting > 0 || this.excess > STRAIN * this.bucket.leak.burst;
+    return this.waiting > 0 || this.excess > STRAIN * this.meter.leak.burst;
   }
 
   snapshot(): LeakyBucketSnapshot {
     const { excess, waiting } = this;
-    const { rate, per, burst, delay } = this.bucket.leak;
+    const { rate, per, burst, delay } = this.meter.leak;
     return { excess, waiting, rate, per, burst, delay };
   }
 
   describe(): PlainData {
-    const { rate, per, burst, delay, maxQueueTime } = this.settings;
-    return { rate, per, burst, delay, maxQueueTime };
-  }
-}
-
-/** The bucket as one pipeline sees it. A pass is the one place that the call took. */
-class LeakyBucketGate implements Gate<number> {
-  readonly timeless = true;
-  readonly policy: LeakyBucketPolicy;
-  readonly scope: Scope;
-
-  constructor(policy: LeakyBucketPolicy, scope: Scope) {
-    this.policy = policy;
-    this.scope = scope;
-  }
-
-  enter(call: Call, now: number): number | Failure | Promise<number | Failure> {
-    const { bucket, settings } = this.policy;
-    this.policy.arrive(this.scope, now);
-    const hold = bucket.reach(1, now);
-    if (hold === 0) {
-      bucket.take(1, now);
-      return 1;
-    }
-    const patience = call.waits ? Math.min(bucket.longest, settings.maxQueueTime, call.deadline - now) : 0;
-    if (exceeds(hold, patience, now) || now + hold >= call.deadline) return this.#refuse(call, hold - patience);
-    return this.#hold(call, hold, now);
-  }
-
-  settle(): void {} // the call ran: its place is used
-
-  cancel(): void {
-    this.policy.giveBack(1, this.scope.clock.now());
-  }
-
-  #hold(call: Call, wait: number, now: number): Promise<number | Failure> {
-    const { policy, scope } = this;
-    const excess = policy.bucket.excess(now);
-    const refuse = (): Failure => this.#refuse(call, policy.bucket.reach(1, scope.clock.now()));
-    const waiting = policy.wait(call, 1, now + policy.settings.maxQueueTime, now, refuse);
-    if (scope.listening) scope.emit('leaky-bucket.delayed', 'debug', call, { wait, excess });
-    return waiting;
-  }
-
-  #refuse(call: Call, retryAfter: number): Failure {
-    const { pipeline, policy, stack } = this.scope;
-    const { rate, per, burst } = this.policy.bucket.leak;
-    const message = `${pipeline}: ${policy} lets ${rate} calls leave per ${per} ms and bears ${burst} ahead of that`;
-    return refuse(made(RateLimitedError, message, { pipeline, policy, key: call.key, retryAfter }, stack));
+    const { rate, per, burst, delay, maxQueueTime } = this.terms;
+    return { rate, per, burst, delay, maxQueueTime, ...described(this.terms) };
   }
 }

@@ -14,31 +14,22 @@
  */
 
 import { Sharing } from '../algorithms/sharing.ts';
-import { Bucket, type Limit, exceeds } from '../algorithms/token-bucket.ts';
-import type { Call } from '../core/call.ts';
-import { type OptionProblem, RateLimitedError } from '../core/errors.ts';
-import { made } from '../core/made.ts';
+import { Bucket, type Limit } from '../algorithms/meters/token-bucket.ts';
+import type { OptionProblem } from '../core/errors.ts';
 import { type Duration, type Fields, duration, numeric, readOptions } from '../core/options.ts';
-import { type CommonSettings, type Mode, type PolicyOptions, commonFields } from '../core/mode.ts';
-import { type Failure, refuse } from '../core/outcome.ts';
-import { type GatePolicy, type Handler, type PlainData, mountAlone } from '../core/policy.ts';
-import type { Scope } from '../core/scope.ts';
-import type { Gate } from '../core/stage.ts';
+import type { GatePolicy, PlainData } from '../core/policy.ts';
 import { STRAIN } from '../core/strain.ts';
-import { SharedBucket } from '../stores/shared-bucket.ts';
+import { CountedLimiter } from '../stores/limiter/counted-limiter.ts';
+import { type LimiterOptions, type LimiterTerms, described, limiterFields } from '../stores/limiter/terms.ts';
 
 /** Options of {@link tokenBucket}. */
-export interface TokenBucketOptions extends PolicyOptions {
+export interface TokenBucketOptions extends LimiterOptions {
   /** How many tokens come back in each `per`, one by one and not all at once: 60 per minute is one each second. Fractions are fine. */
   readonly rate: number;
   /** The time that `rate` is counted over. @defaultValue `'1s'` */
   readonly per?: Duration;
   /** How many tokens the bucket holds: what may pass at once after a quiet time. @defaultValue `rate`, at least 1 */
   readonly burst?: number;
-  /** How long a call may wait for its tokens; one that would have to wait longer, or beyond its deadline, is refused at once. @defaultValue `0` */
-  readonly maxWait?: Duration;
-  /** How many tokens a call takes, or a function of the call that says so (`0`: this one is free). @defaultValue `1` */
-  readonly cost?: number | ((call: Call) => number);
   /** Tokens to begin with. @defaultValue a full bucket */
   readonly initial?: number;
 }
@@ -72,12 +63,10 @@ export interface TokenBucket extends GatePolicy {
 }
 
 /** Options as read. */
-export interface TokenBucketSettings extends CommonSettings {
+export interface TokenBucketSettings extends LimiterTerms {
   readonly rate: number;
   readonly per: number;
   readonly burst: number | undefined;
-  readonly maxWait: number;
-  readonly cost: number | ((call: Call) => number);
   readonly initial: number | undefined;
 }
 
@@ -86,10 +75,8 @@ export const tokenBucketFields: Fields<TokenBucketSettings> = {
   rate: numeric({ above: 0 }),
   per: duration({ min: 0.000_001 }).or('1s'),
   burst: numeric({ above: 0 }).optional(),
-  maxWait: duration({ infinite: true }).or(0),
-  cost: numeric({ above: 0 }).orFunction<(call: Call) => number>('(call) => tokens').or(1),
   initial: numeric({ min: 0 }).optional(),
-  ...commonFields,
+  ...limiterFields,
 };
 
 /**
@@ -122,109 +109,52 @@ function holds(path: string, tokens: unknown, burst: number): OptionProblem | un
   return { path, expected: `at most ${burst} tokens (the burst), all that the bucket ever holds`, got: String(tokens) };
 }
 
-class TokenBucketPolicy extends SharedBucket<Bucket> implements TokenBucket {
-  readonly kind = 'token-bucket';
-  readonly name: string | undefined;
-  readonly mode: Mode;
-  readonly terms: Terms;
+class TokenBucketPolicy extends CountedLimiter<Bucket, number> implements TokenBucket {
+  declare readonly terms: Terms;
 
   constructor(terms: Terms) {
-    super(new Bucket(terms, terms.initial ?? terms.burst, 0));
-    this.name = terms.name;
-    this.mode = terms.mode;
-    this.terms = terms;
+    super(new Bucket(terms, terms.initial ?? terms.burst, 0), terms);
+  }
+
+  get kind(): 'token-bucket' {
+    return 'token-bucket';
+  }
+
+  get law(): string {
+    const { rate, per, burst } = this.meter.limit;
+    return `${rate} per ${per} ms and ${burst} at once`;
   }
 
   get available(): number {
-    return Math.max(0, this.bucket.available(this.now));
-  }
-
-  gate(scope: Scope): Gate {
-    this.join(scope);
-    return new TokenBucketGate(this, scope);
-  }
-
-  mount(next: Handler, scope: Scope): Handler {
-    return mountAlone(this, next, scope);
+    return this.waiting > 0 ? 0 : Math.max(0, this.meter.available(this.now ?? this.meter.at));
   }
 
   update(change: Parameters<TokenBucket['update']>[0]): void {
     const { rate, per, burst } = tokenBucketFields;
-    const was = this.bucket.limit;
+    const was = this.meter.limit;
     const fields = { rate: rate.or(was.rate), per: per.or(was.per), burst: burst.or(was.burst) };
     const is = readOptions('tokenBucket.update', fields, change, (limit) => holds('cost', this.terms.cost, burstOf(limit)));
-    this.bucket.change({ ...is, burst: burstOf(is) }, this.now);
-    this.review();
+    const now = this.now ?? this.meter.at;
+    this.meter.change({ ...is, burst: burstOf(is) }, now);
+    this.review(now);
   }
 
-  atRest(now: number): boolean {
-    return this.waiting === 0 && this.bucket.limit === this.terms && this.bucket.reach(this.terms.burst, now) === 0;
+  override atRest(now: number): boolean {
+    return this.meter.limit === this.terms && super.atRest(now);
   }
 
   strained(): boolean {
-    return this.available < (1 - STRAIN) * this.bucket.limit.burst;
+    return this.available < (1 - STRAIN) * this.meter.limit.burst;
   }
 
   snapshot(): TokenBucketSnapshot {
     const { available, waiting } = this;
-    const { rate, per, burst } = this.bucket.limit;
+    const { rate, per, burst } = this.meter.limit;
     return { available, waiting, rate, per, burst };
   }
 
   describe(): PlainData {
-    const { rate, per, burst, maxWait, cost } = this.terms;
-    return { rate, per, burst, maxWait, cost: typeof cost === 'function' ? 'computed' : cost };
+    const { rate, per, burst } = this.terms;
+    return { rate, per, burst, ...described(this.terms) };
   }
-}
-
-/** The bucket as one pipeline sees it. A pass is what the call paid. */
-class TokenBucketGate implements Gate<number> {
-  readonly timeless = true;
-  readonly policy: TokenBucketPolicy;
-  readonly scope: Scope;
-
-  constructor(policy: TokenBucketPolicy, scope: Scope) {
-    this.policy = policy;
-    this.scope = scope;
-  }
-
-  enter(call: Call, now: number): number | Failure | Promise<number | Failure> {
-    const { bucket, terms } = this.policy;
-    const cost = typeof terms.cost === 'number' ? terms.cost : checked(terms.cost(call));
-    if (cost === 0) return cost;
-    this.policy.arrive(this.scope, now);
-    const wait = bucket.wait(cost, now);
-    if (wait === 0) return bucket.take(cost, now);
-    const patience = call.waits ? Math.min(terms.maxWait, call.deadline - now) : 0;
-    if (exceeds(wait, patience, now) || now + wait >= call.deadline) return this.#refuse(call, cost, wait - patience);
-    return this.#wait(call, cost, wait, now);
-  }
-
-  settle(): void {} // the call ran: its tokens are spent
-
-  cancel(cost: number): void {
-    this.policy.giveBack(cost, this.scope.clock.now());
-  }
-
-  #wait(call: Call, cost: number, wait: number, now: number): Promise<number | Failure> {
-    const { policy, scope } = this;
-    const refuse = (): Failure => this.#refuse(call, cost, policy.bucket.wait(cost, scope.clock.now()));
-    const waiting = policy.wait(call, cost, now + policy.terms.maxWait, now, refuse);
-    if (scope.listening) scope.emit('token-bucket.delayed', 'debug', call, { wait, cost });
-    return waiting;
-  }
-
-  #refuse(call: Call, cost: number, retryAfter: number): Failure {
-    const { pipeline, policy, stack } = this.scope;
-    const { rate, per, burst } = this.policy.bucket.limit;
-    const limit = `${pipeline}: ${policy} allows ${rate} per ${per} ms and ${burst} at once`;
-    const never = cost > burst;
-    const message = never ? `${limit}; a call that costs ${cost} can never pass` : limit;
-    return refuse(made(RateLimitedError, message, { pipeline, policy, key: call.key, retryAfter: never ? undefined : retryAfter }, stack));
-  }
-}
-
-function checked(cost: number): number {
-  if (cost >= 0 && typeof cost === 'number') return cost;
-  throw new RangeError(`tokenBucket.cost: expected a function that answers with a number of at least 0, got ${String(cost)}`);
 }

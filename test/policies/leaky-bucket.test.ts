@@ -75,7 +75,7 @@ describe('a leaky bucket', () => {
     await clock.advance(100);
     const reason = (await reasonOf(run(() => 1, { key: 'k' }))) as RateLimitedError;
     expect(reason).toMatchObject({
-      message: 'mail: leaky-bucket lets 3 calls leave per 1000 ms and bears 0 ahead of that',
+      message: 'mail: leaky-bucket allows 3 to leave per 1000 ms and bears 0 ahead of that',
       code: 'ERR_RATE_LIMITED',
       pipeline: 'mail',
       policy: 'leaky-bucket',
@@ -147,7 +147,7 @@ describe('a leaky bucket', () => {
     ]);
     expect(policy.available).toBe(0);
     expect(p.describe()).toMatchObject({ layers: [{ options: { rate: 60, per: 60_000, burst: 5, delay: 1, maxQueueTime: 10_000 } }] });
-    expect(events.find(({ type }) => type === 'leaky-bucket.delayed')).toMatchObject({ level: 'debug', wait: 1000, excess: 2 });
+    expect(events.find(({ type }) => type === 'leaky-bucket.delayed')).toMatchObject({ level: 'debug', wait: 1000, cost: 1 });
   });
 
   test('changes for those who are held too, and keeps the excess (L8)', async () => {

@@ -98,7 +98,7 @@ describe('a token bucket', () => {
     expect(await reasonOf(run(() => 1, { tags: { n: 0.6 } }))).toBeInstanceOf(RateLimitedError);
     for (const n of [-1, 'x', undefined])
       expect(await reasonOf(run(() => 1, { tags: { n } }))).toMatchObject({
-        message: expect.stringContaining('tokenBucket.cost') as string,
+        message: expect.stringContaining('token-bucket.cost') as string,
       });
     expect(policy.available).toBe(0.5);
   });

@@ -6,8 +6,8 @@ import { tokenBucket } from '../../src/policies/token-bucket.ts';
 
 // Elsewhere a caller that has gone keeps its place, and those behind it wait for nobody.
 const limiters = [
-  ['tokenBucket', () => tokenBucket({ rate: 10, burst: 1, maxWait: '10h' })],
-  ['leakyBucket', () => leakyBucket({ rate: 10, maxQueueTime: '10h' })],
+  ['tokenBucket', () => tokenBucket({ rate: 10, burst: 1, maxWait: '10h', maxQueue: 20_000 })],
+  ['leakyBucket', () => leakyBucket({ rate: 10, maxQueueTime: '10h', maxQueue: 20_000 })],
 ] as const;
 
 test.each(limiters)(

@@ -1,5 +1,6 @@
 import { tokenBucket } from '../../src/policies/token-bucket.ts';
-import { Bucket, exceeds } from '../../src/algorithms/token-bucket.ts';
+import { exceeds } from '../../src/algorithms/meters/meter.ts';
+import { Bucket } from '../../src/algorithms/meters/token-bucket.ts';
 
 interface Config {
   readonly ratePerSec: number;

@@ -29,6 +29,17 @@ export class PacedBucket extends Bucket {
     this.longest = longestOf(leak);
   }
 
+  /** A call is held until there is room for the first of the places it takes; the next one pays for the others. */
+  override wait(_cost: number, now: number): number {
+    return this.reach(1, now);
+  }
+
+  override copy(): PacedBucket {
+    const copy = new PacedBucket(this.leak, this.at);
+    copy.tokens = this.tokens;
+    return copy;
+  }
+
   /** How many calls ahead of the rate a call at `now` would come. */
   excess(now: number): number {
     return Math.max(0, this.limit.burst - this.available(now));

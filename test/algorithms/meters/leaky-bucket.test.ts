@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Leak, PacedBucket } from '../../src/algorithms/leaky-bucket.ts';
+import { type Leak, PacedBucket } from '../../../src/algorithms/meters/leaky-bucket.ts';
 
 const leak = (changes: Partial<Leak> = {}): Leak => ({ rate: 10, per: 1000, burst: 3, delay: 0, ...changes });
 

@@ -1,0 +1,151 @@
+import type { Meter } from '../../algorithms/meters/meter.ts';
+import { Turn, WaitingLine } from '../../algorithms/meters/waiting-line.ts';
+import { Alarm } from '../../core/alarm.ts';
+import type { Call } from '../../core/call.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { Mode } from '../../core/mode.ts';
+import type { Failure } from '../../core/outcome.ts';
+import { type GatePolicy, type Handler, type PlainData, mountAlone } from '../../core/policy.ts';
+import { rankOf } from '../../core/priority.ts';
+import type { Scope } from '../../core/scope.ts';
+import type { Gate } from '../../core/stage.ts';
+import { LimiterGate, type Limiting } from './limiter-gate.ts';
+import type { LimiterTerms } from './terms.ts';
+
+/**
+ * A rate limiter that is kept in this process for any number of pipelines: its meter, which clock that is read by, and who waits. Each kind of limiter adds its options, what it
+ * says about itself, and how its limit is changed.
+ */
+export abstract class SharedLimiter<Kind extends Meter<Cost, Receipt>, Cost, Receipt> implements Limiting<Cost, Receipt>, GatePolicy {
+  abstract readonly kind: string;
+  readonly name: string | undefined;
+  readonly mode: Mode;
+  readonly terms: LimiterTerms;
+  readonly meter: Kind;
+  #line: WaitingLine<Cost, Receipt> | undefined = undefined;
+  #clock: Clock | undefined = undefined;
+  /** Whether calls have come. */
+  #used = false;
+
+  constructor(meter: Kind, terms: LimiterTerms) {
+    this.meter = meter;
+    this.terms = terms;
+    this.name = terms.name;
+    this.mode = terms.mode;
+  }
+
+  abstract get law(): string;
+
+  abstract snapshot(): PlainData;
+
+  abstract describe(): PlainData;
+
+  abstract priceOf(call: Call): Cost;
+
+  abstract isFree(cost: Cost): boolean;
+
+  get waiting(): number {
+    return this.#line?.size ?? 0;
+  }
+
+  gate(scope: Scope): Gate {
+    this.join(scope);
+    return new LimiterGate<Cost, Receipt>(this, scope);
+  }
+
+  mount(next: Handler, scope: Scope): Handler {
+    return mountAlone(this, next, scope);
+  }
+
+  /** A pipeline mounts it. Time begins with the first one or, if the first call comes by another clock, then. */
+  join({ clock }: Scope): void {
+    if (this.#clock === undefined) this.#begin(clock, clock.now());
+  }
+
+  arrive({ clock }: Scope, now: number): void {
+    if (!this.#used) {
+      this.#used = true;
+      if (clock !== this.#clock) this.#begin(clock, now);
+    }
+    this.#line?.advance(now);
+  }
+
+  wait(cost: Cost, now: number): number {
+    return this.#line === undefined ? this.meter.wait(cost, now) : this.#line.wait(cost, now);
+  }
+
+  next(now: number): number {
+    return this.#line?.next(now) ?? 0;
+  }
+
+  patience(call: Call): number {
+    const { maxWait, borrow } = this.terms;
+    return borrow === undefined || call.rank < rankOf(borrow.priority) ? maxWait : Math.max(maxWait, borrow.maxWait);
+  }
+
+  take(cost: Cost, now: number): Receipt {
+    return this.meter.take(cost, now);
+  }
+
+  giveBack(receipt: Receipt, now: number): void {
+    this.#line?.advance(now);
+    this.meter.giveBack(receipt, now);
+    this.#changed(now);
+  }
+
+  drain(now: number): void {
+    this.#line?.advance(now);
+    this.meter.drain(now);
+    this.#changed(now);
+  }
+
+  queue(call: Call, cost: Cost, until: number, now: number, refuse: () => Failure): Promise<Receipt | Failure> {
+    const { clock } = call.scope;
+    const line = (this.#line ??= this.newLine((ring) => new Alarm(clock, ring)));
+    return new Promise((resolve) => {
+      const turn = new Turn<Cost, Receipt>(cost, until, (receipt) => {
+        call.waiter = undefined;
+        resolve(receipt === undefined ? refuse() : receipt);
+      });
+      call.waiter = (failure) => {
+        line.leave(turn, clock.now());
+        resolve(failure);
+      };
+      line.join(turn, now);
+    });
+  }
+
+  /** Whether it is as good as new, those who wait aside. */
+  atRest(now: number): boolean {
+    return this.waiting === 0 && this.meter.isFresh(now);
+  }
+
+  /** The present, by its clock; `undefined` before it has one. */
+  protected get now(): number | undefined {
+    return this.#clock?.now();
+  }
+
+  /** The limit has changed at `now`: what that means for those who wait. */
+  protected review(now: number): void {
+    this.#line?.review(now);
+  }
+
+  protected newLine(bell: (ring: (now: number) => void) => Alarm): WaitingLine<Cost, Receipt> {
+    return new WaitingLine<Cost, Receipt>(this.meter, bell);
+  }
+
+  /** Time begins for the meter. */
+  protected started(_clock: Clock, now: number): void {
+    this.meter.begin(now);
+  }
+
+  #begin(clock: Clock, now: number): void {
+    this.#clock = clock;
+    this.started(clock, now);
+  }
+
+  #changed(now: number): void {
+    this.#line?.forget();
+    this.#line?.advance(now);
+  }
+}
