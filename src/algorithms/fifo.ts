@@ -1,14 +1,4 @@
-/** What keeps entries in some order and says whose turn it is. First come, first served ({@link Fifo}) is one such order. */
-export interface Line<Entry> {
-  readonly size: number;
-  /** The entry that has stood here longest. */
-  readonly oldest: Entry | undefined;
-  push(entry: Entry): void;
-  /** Takes out the entry whose turn it is. */
-  shift(): Entry | undefined;
-  /** Takes out an entry that gives up its place; false if it does not stand here. */
-  remove(entry: Entry): boolean;
-}
+import type { Line } from './lines/line.ts';
 
 /** An entry of a {@link Fifo}; it carries its own links, so that joining allocates nothing. Only the queue touches them. */
 export interface Linked {
@@ -30,6 +20,24 @@ export class Fifo<Entry extends Linked> implements Line<Entry> {
 
   get oldest(): Entry | undefined {
     return this.#oldest as Entry | undefined;
+  }
+
+  get newest(): Entry | undefined {
+    return this.#newest as Entry | undefined;
+  }
+
+  get next(): Entry | undefined {
+    return this.#oldest as Entry | undefined;
+  }
+
+  /** All matter alike. */
+  get least(): undefined {
+    return undefined;
+  }
+
+  /** All who are here already. */
+  ahead(): number {
+    return this.#size;
   }
 
   /** Adds an entry at the end. */

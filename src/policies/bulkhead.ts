@@ -12,29 +12,20 @@
  * @module
  */
 
-import { Deadlines } from '../algorithms/deadlines.ts';
-import { Holder, Slots, Waiter } from '../algorithms/slots.ts';
-import { Alarm } from '../core/alarm.ts';
-import type { Call } from '../core/call.ts';
-import { makersOf } from '../core/context.ts';
-import { BulkheadFullError, OptionsError, QueueTimeoutError, type RejectedError } from '../core/errors.ts';
-import { made } from '../core/made.ts';
-import { type Duration, type Fields, count, duration, oneOf, readOptions } from '../core/options.ts';
+import { BulkheadFullError, OptionsError } from '../core/errors.ts';
+import { type Fields, count, oneOf, readOptions } from '../core/options.ts';
 import { type CommonSettings, type Mode, type PolicyOptions, commonFields } from '../core/mode.ts';
-import { type Failure, refuse } from '../core/outcome.ts';
 import { type GatePolicy, type PlainData, mountAlone } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Gate } from '../core/stage.ts';
-import { SharedSlots } from '../stores/shared-slots.ts';
+import { type QueueOptions, type QueueSettings, describeQueue, queueFields, queueRules, uselessIn } from '../stores/slots/queue-options.ts';
+import { SharedSlots, type SlotsReading } from '../stores/slots/shared-slots.ts';
+import { SlotGate, type SlotWords } from '../stores/slots/slot-gate.ts';
 
 /** Options of {@link bulkhead}. */
-export interface BulkheadOptions extends PolicyOptions {
+export interface BulkheadOptions extends QueueOptions, PolicyOptions {
   /** How many calls may run at once; `0` is a closed gate until `resize`. No default: only you know what your dependency bears. */
   readonly maxConcurrent: number;
-  /** How many more may wait for a slot, first come, first served. Without a queue a call that finds all slots taken is refused at once. @defaultValue `0` */
-  readonly maxQueue?: number;
-  /** How long a call may wait in the queue; its deadline bounds the wait too. @defaultValue `Infinity` */
-  readonly maxWait?: Duration;
   /**
    * When a slot is free again: `'settle'`, when the work has really ended, also if a timeout or an abort answered long before; `'timeout'`, when
    * the caller has its answer, so that more work than `maxConcurrent` may be running. @defaultValue `'settle'`
@@ -47,18 +38,24 @@ declare module '../core/events.ts' {
     'bulkhead.queued': { readonly active: number; readonly queued: number };
     'bulkhead.admitted': { readonly waited: number };
     'bulkhead.timed-out': { readonly waited: number };
+    /** Its turn came, and it was let go because the queue stood (codel). */
+    'bulkhead.shed': { readonly waited: number };
+    /** A call of a higher rank took its place. */
+    'bulkhead.evicted': { readonly waited: number };
     'bulkhead.resized': { readonly from: number; readonly to: number };
   }
 }
 
-/** Limits, slots taken, calls waiting, how long the oldest has waited (ms, or 0), and calls turned away at once and after `maxWait`. */
-export type BulkheadSnapshot = PlainData &
-  Readonly<Record<'maxConcurrent' | 'maxQueue' | 'active' | 'queued' | 'oldestWait' | 'refused' | 'timedOut', number>>;
+/**
+ * Limits; calls that run, slots they take, calls waiting, how long the oldest has waited (ms, or 0); calls turned away at once, after `maxWait`, by codel and by a
+ * higher rank; how long waits were; and what each partition has.
+ */
+export type BulkheadSnapshot = PlainData & SlotsReading & Readonly<Record<'maxConcurrent' | 'maxQueue', number>>;
 
 /** A bulkhead: so many slots, and perhaps a queue in front of them. Several pipelines that hold the same one share its slots. */
 export interface Bulkhead extends GatePolicy {
   readonly kind: 'bulkhead';
-  /** Slots taken now. After a `resize` to less it may exceed the limit until calls have ended. */
+  /** Calls that hold slots now. After a `resize` to less it may exceed the limit until calls have ended. */
   readonly active: number;
   /** Calls waiting now. */
   readonly queued: number;
@@ -68,15 +65,15 @@ export interface Bulkhead extends GatePolicy {
 }
 
 /** Options as read. */
-export interface BulkheadSettings extends CommonSettings, Required<Omit<BulkheadOptions, 'maxWait' | keyof PolicyOptions>> {
-  readonly maxWait: number;
+export interface BulkheadSettings extends CommonSettings, QueueSettings {
+  readonly maxConcurrent: number;
+  readonly releaseOn: 'settle' | 'timeout';
 }
 
 /** The option table. */
 export const bulkheadFields: Fields<BulkheadSettings> = {
   maxConcurrent: count(),
-  maxQueue: count().or(0),
-  maxWait: duration({ min: 0.001, infinite: true }).or(Infinity),
+  ...queueFields,
   releaseOn: oneOf('settle', 'timeout').or('settle'),
   ...commonFields,
 };
@@ -89,15 +86,13 @@ export const bulkheadFields: Fields<BulkheadSettings> = {
  * @throws OptionsError if an option is wrong, or `maxWait` is given without a `maxQueue`
  */
 export function bulkhead(options: BulkheadOptions): Bulkhead {
-  const settings = readOptions('bulkhead', bulkheadFields, options);
-  if (settings.maxWait === Infinity || options.maxQueue !== undefined) return new BulkheadPolicy(settings);
-  throw new OptionsError([{ path: 'bulkhead.maxQueue', expected: 'a queue to go with maxWait', got: 'none (by default no call waits)' }]);
+  const settings = readOptions('bulkhead', bulkheadFields, options, ...queueRules);
+  const useless = uselessIn('bulkhead', options);
+  if (useless !== undefined) throw new OptionsError([useless]);
+  return new BulkheadPolicy(settings);
 }
 
-type Slot = Holder<Call, BulkheadGate>;
-type Waiting = Waiter<Call, BulkheadGate, Slot | Failure>;
-
-class BulkheadPolicy extends SharedSlots<Slot, Waiting> implements Bulkhead {
+class BulkheadPolicy extends SharedSlots implements Bulkhead {
   readonly kind = 'bulkhead';
   readonly name: string | undefined;
   readonly mode: Mode;
@@ -106,7 +101,7 @@ class BulkheadPolicy extends SharedSlots<Slot, Waiting> implements Bulkhead {
   readonly atRest = (): boolean => this.active + this.queued === 0 && this.slots.limit === this.settings.maxConcurrent;
 
   constructor(settings: BulkheadSettings) {
-    super(new Slots(settings.maxConcurrent, settings.maxQueue, (waiter) => waiter.way.admit(waiter)));
+    super(settings.maxConcurrent, settings);
     this.settings = settings;
     this.name = settings.name;
     this.mode = settings.mode;
@@ -115,7 +110,7 @@ class BulkheadPolicy extends SharedSlots<Slot, Waiting> implements Bulkhead {
 
   gate(scope: Scope): Gate {
     this.join(scope);
-    return new BulkheadGate(this, scope);
+    return new SlotGate(this, scope, words, this.settings.releaseOn === 'settle' ? 'work' : undefined);
   }
 
   mount: Bulkhead['mount'] = (next, scope) => mountAlone(this, next, scope);
@@ -123,125 +118,18 @@ class BulkheadPolicy extends SharedSlots<Slot, Waiting> implements Bulkhead {
   resize(maxConcurrent: number): void {
     const from = this.slots.limit;
     readOptions('bulkhead.resize', { maxConcurrent: bulkheadFields.maxConcurrent }, { maxConcurrent });
-    this.slots.resize(maxConcurrent);
+    this.setLimit(maxConcurrent);
     this.audience.emit('bulkhead.resized', 'info', undefined, { from, to: maxConcurrent });
   }
 
   snapshot(): BulkheadSnapshot {
-    const { active, queued, refused, timedOut } = this;
-    const { limit: maxConcurrent, oldest } = this.slots;
-    const oldestWait = oldest?.way.waited(oldest) ?? 0;
-    return { maxConcurrent, maxQueue: this.settings.maxQueue, active, queued, oldestWait, refused, timedOut };
+    return { maxConcurrent: this.slots.limit, maxQueue: this.settings.maxQueue, ...this.reading() };
   }
 
   describe(): PlainData {
-    const { maxConcurrent, maxQueue, maxWait, releaseOn } = this.settings;
-    return { maxConcurrent, maxQueue, maxWait, releaseOn };
+    const { maxConcurrent, releaseOn } = this.settings;
+    return { maxConcurrent, ...describeQueue(this.settings), releaseOn };
   }
 }
 
-/** The bulkhead as one pipeline sees it: calls that come through it wait on that pipeline's clock. */
-class BulkheadGate implements Gate<Slot> {
-  readonly until: 'work' | undefined;
-  readonly timeless = true;
-  readonly #bulkhead: BulkheadPolicy;
-  readonly #scope: Scope;
-  readonly #deadlines = new Deadlines<Waiting>();
-  readonly #alarm: Alarm;
-
-  constructor(bulkhead: BulkheadPolicy, scope: Scope) {
-    this.until = bulkhead.settings.releaseOn === 'settle' ? 'work' : undefined;
-    this.#bulkhead = bulkhead;
-    this.#scope = scope;
-    this.#alarm = new Alarm(scope.clock, (now) => {
-      this.#deadlines.expire(now, (waiter) => this.#timeOut(waiter));
-      this.#alarm.set(this.#deadlines.next, now);
-    });
-  }
-
-  enter(call: Call): Slot | Failure | Promise<Slot | Failure> {
-    const { slots } = this.#bulkhead;
-    const slot = new Holder(call, this);
-    if (slots.take(slot)) return slot;
-    return call.failure ?? this.#refuse(call) ?? this.#wait(call);
-  }
-
-  readonly settle = (slot: Slot): void => void this.#bulkhead.slots.release(slot);
-  readonly cancel = this.settle;
-
-  /** It is the waiter's turn. One whose time is up does not start, even if its timer has not come to say so yet. */
-  admit(waiter: Waiting): boolean {
-    if (waiter.due !== Infinity && this.#scope.clock.now() >= waiter.due) {
-      this.#timeOut(waiter);
-      return false;
-    }
-    this.#end(waiter, waiter);
-    if (this.#scope.listening) this.#scope.emit('bulkhead.admitted', 'debug', waiter.owner, { waited: this.waited(waiter) });
-    return true;
-  }
-
-  waited({ since }: Waiting): number {
-    return Math.max(0, this.#scope.clock.now() - since);
-  }
-
-  #wait(call: Call): Promise<Slot | Failure> {
-    const { slots, settings } = this.#bulkhead;
-    const now = this.#scope.clock.now();
-    return new Promise((resolve) => {
-      const waiter = new Waiter(call, this, now, now + settings.maxWait, resolve);
-      slots.wait(waiter);
-      if (waiter.due !== Infinity) {
-        this.#deadlines.add(waiter);
-        this.#alarm.set(waiter.due, now);
-      }
-      call.waiter = (failure) => this.#end(waiter, failure);
-      if (this.#scope.listening) this.#scope.emit('bulkhead.queued', 'debug', call, { active: slots.active, queued: slots.queued });
-    });
-  }
-
-  /** Ends a wait: nothing is left of it but the answer. */
-  #end(waiter: Waiting, answer: Slot | Failure): void {
-    this.#bulkhead.slots.leave(waiter);
-    if (this.#deadlines.remove(waiter) && this.#deadlines.size === 0) this.#alarm.clear();
-    waiter.tell(answer);
-  }
-
-  #timeOut(waiter: Waiting): void {
-    const why = `had no slot free for ${this.#bulkhead.settings.maxWait} ms (maxWait), so the work never ran`;
-    this.#bulkhead.timedOut++;
-    this.#end(waiter, this.#refusal(QueueTimeoutError, waiter.owner, why));
-    if (this.#scope.listening) this.#scope.emit('bulkhead.timed-out', 'warn', waiter.owner, { waited: this.waited(waiter) });
-  }
-
-  #refuse(call: Call): Failure | undefined {
-    const obstacle = this.#obstacle(call);
-    if (obstacle === undefined) return undefined;
-    const { active, limit } = this.#bulkhead.slots;
-    this.#bulkhead.refused++;
-    const full = limit === 0 ? 'is closed (maxConcurrent is 0)' : `has ${active} of ${limit} slots taken`;
-    return this.#refusal(BulkheadFullError, call, `${full} and ${obstacle}`);
-  }
-
-  #refusal(Type: typeof RejectedError, { key }: Call, why: string): Failure {
-    const { pipeline, policy, stack } = this.#scope;
-    return refuse(made(Type, `${pipeline}: ${policy} ${why}`, { pipeline, policy, key }, stack));
-  }
-
-  #obstacle(call: Call): string | undefined {
-    const { slots, settings } = this.#bulkhead;
-    if (settings.maxQueue === 0) return 'has no queue (maxQueue is 0)';
-    if (!call.waits) return 'tryAcquire does not wait';
-    if (!slots.hasPlace) return `its queue of ${settings.maxQueue} is full`;
-    if (!this.#holdsSlot(call)) return undefined;
-    return 'the call comes from work that holds one, so it could wait for itself; give inner calls a bulkhead of their own';
-  }
-
-  /** Whether the work that makes this call holds a slot, however far out, or the call itself does by an outer mount of this bulkhead. */
-  #holdsSlot(call: Call): boolean {
-    const { slots, mounts } = this.#bulkhead;
-    const makers = makersOf(call);
-    if (makers.size === 0 && mounts === 1) return false;
-    // A slot that an earlier attempt of this call took through this very gate does not count: it comes free by itself.
-    return slots.someHolder(({ owner, way }) => makers.has(owner) || (way !== this && call.isWithin(owner)));
-  }
-}
+const words: SlotWords = { kind: 'bulkhead', full: BulkheadFullError, limit: 'maxConcurrent' };

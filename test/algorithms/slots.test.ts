@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { Lifo } from '../../src/algorithms/lines/lifo.ts';
 import { Holder, Slots, Waiter } from '../../src/algorithms/slots.ts';
 
 type Slot = Holder<number, string>;
@@ -42,7 +43,7 @@ describe('slots', () => {
     slots.take(one);
     slots.wait(waiter(2));
     slots.wait(waiter(3));
-    expect(slots.oldest?.owner).toBe(2);
+    expect(slots.line.oldest?.owner).toBe(2);
     slots.release(one);
     expect(admitted).toEqual([2]);
     expect([slots.active, slots.queued]).toEqual([1, 1]);
@@ -115,22 +116,10 @@ describe('slots', () => {
   });
 
   test('serve in another order if the line has one', () => {
-    const stack: Waiting[] = [];
-    const lifo = {
-      get size() {
-        return stack.length;
-      },
-      get oldest() {
-        return stack[0];
-      },
-      push: (each: Waiting) => void stack.push(each),
-      shift: () => stack.pop(),
-      remove: () => false,
-    };
     const admitted: number[] = [];
-    const slots = new Slots<Slot, Waiting>(0, 10, ({ owner }) => admitted.push(owner) > 0, lifo);
+    const slots = new Slots<Slot, Waiting>(0, 10, ({ owner }) => admitted.push(owner) > 0, new Lifo());
     for (const id of [1, 2, 3]) slots.wait(waiter(id));
-    expect(slots.oldest?.owner).toBe(1);
+    expect(slots.line.oldest?.owner).toBe(1);
     slots.resize(2);
     expect(admitted).toEqual([3, 2]);
   });
@@ -180,7 +169,7 @@ describe('slots', () => {
             if (list.includes(which)) list.splice(list.indexOf(which), 1);
             if (what === 'release') fill();
           }
-          expect([slots.limit, slots.active, slots.queued, slots.oldest?.owner]).toEqual([
+          expect([slots.limit, slots.active, slots.queued, slots.line.oldest?.owner]).toEqual([
             model.limit,
             model.held.length,
             model.line.length,
