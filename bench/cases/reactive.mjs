@@ -4,18 +4,7 @@ import { chaos, circuitBreaker, degrade, fallback, hedge, pipeline, retry, switc
 import * as cockatiel from 'cockatiel';
 import pRetry from 'p-retry';
 import { AMPLE, LIMIT, WINDOW, cockatielBreaker, ourBreaker } from '../stacks.mjs';
-
-const bare = { name: 'bare await', make: (work) => ({ call: () => work() }) };
-
-function ours(name, policies) {
-  return {
-    name: `breakwater ${name}`,
-    make: (work) => {
-      const guarded = pipeline(policies());
-      return { call: () => guarded.execute(work) };
-    },
-  };
-}
+import { bare, cockatiels, ours } from './contestants.mjs';
 
 /** Fails once before it runs the work. */
 function failingOnce(run, work) {
@@ -80,13 +69,7 @@ export const reactive = [
       ours('timeout', () => [timeout({ after: LIMIT })]),
       ours('timeout (cooperative)', () => [timeout({ after: LIMIT, strategy: 'cooperative' })]),
       ours('timeout (adaptive)', () => [timeout({ after: LIMIT, adaptive: {} })]),
-      {
-        name: 'cockatiel timeout (cooperative)',
-        make: (work) => {
-          const policy = cockatiel.timeout(LIMIT, cockatiel.TimeoutStrategy.Cooperative);
-          return { call: () => policy.execute(work) };
-        },
-      },
+      cockatiels('timeout (cooperative)', () => cockatiel.timeout(LIMIT, cockatiel.TimeoutStrategy.Cooperative)),
     ],
   },
   {
@@ -97,13 +80,7 @@ export const reactive = [
       ours('circuitBreaker', () => [ourBreaker()]),
       ours('circuitBreaker, slow calls under way', () => [circuitBreaker({ window: WINDOW, slowCall: '1s', badRate: 0.5 })]),
       ours('circuitBreaker, average', () => [circuitBreaker({ window: { halfLife: WINDOW } })]),
-      {
-        name: 'cockatiel circuitBreaker (sampling)',
-        make: (work) => {
-          const policy = cockatielBreaker();
-          return { call: () => policy.execute(work) };
-        },
-      },
+      cockatiels('circuitBreaker (sampling)', cockatielBreaker),
     ],
   },
   {

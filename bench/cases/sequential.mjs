@@ -20,30 +20,7 @@ import {
   ourBreaker,
   ourStack,
 } from '../stacks.mjs';
-
-const bare = { name: 'bare await', make: (work) => ({ call: () => work() }) };
-
-/** Ours: the pipeline around the work. */
-function ours(name, policies) {
-  return {
-    name: `breakwater ${name}`,
-    make: (work) => {
-      const guarded = pipeline(policies());
-      return { call: () => guarded.execute(work) };
-    },
-  };
-}
-
-/** One of cockatiel's policies around the work. */
-function cockatiels(name, policy) {
-  return {
-    name: `cockatiel ${name}`,
-    make: (work) => {
-      const guarded = policy();
-      return { call: () => guarded.execute(work) };
-    },
-  };
-}
+import { bare, cockatiels, ours } from './contestants.mjs';
 
 function opossums(name, options) {
   return {
@@ -72,21 +49,8 @@ export const sequential = [
     kind: 'sequential',
     contestants: [
       ours('pipeline([])', () => []),
-      {
-        name: 'breakwater pipeline([]), with a key',
-        make: (work) => {
-          const guarded = pipeline([]);
-          return { call: () => guarded.execute(work, { key: 'tenant' }) };
-        },
-      },
-      {
-        name: 'breakwater pipeline([]), with a signal',
-        make: (work) => {
-          const guarded = pipeline([]);
-          const { signal } = new AbortController();
-          return { call: () => guarded.execute(work, { signal }) };
-        },
-      },
+      ours('pipeline([]), with a key', () => [], { key: 'tenant' }),
+      ours('pipeline([]), with a signal', () => [], { signal: new AbortController().signal }),
       {
         name: 'breakwater pipeline([]).wrap',
         make: (work) => {

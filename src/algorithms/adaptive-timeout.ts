@@ -16,9 +16,6 @@ export interface AdaptiveTimeoutSettings<Time = number> {
   readonly window: Time;
 }
 
-/** Parts of the window. */
-const SLICES = 6;
-
 /** The limit stands so long (ms) before it is worked out anew. */
 const REFRESH = 1000;
 
@@ -39,7 +36,7 @@ export class AdaptiveTimeout {
     this.#settings = settings;
     this.#first = first;
     this.#limit = first;
-    this.latencies = new LatencyQuantiles({ window: settings.window, slices: SLICES });
+    this.latencies = new LatencyQuantiles({ window: settings.window });
   }
 
   /** The limit that stands, ms. */

@@ -64,9 +64,6 @@ export interface LearnedDelaySettings<Time = number> {
   readonly window: Time;
 }
 
-/** Parts of the window. */
-const SLICES = 6;
-
 /** A learned delay stands so long (ms) before it is worked out anew. */
 const REFRESH = 3000;
 
@@ -81,7 +78,7 @@ export class LearnedDelay {
   constructor(settings: LearnedDelaySettings) {
     const { window, minSamples, maxExtraLoad, quantile = 1 - (maxExtraLoad ?? 0.05) } = settings;
     this.#settings = settings;
-    this.latencies = new LatencyQuantiles({ window, slices: SLICES });
+    this.latencies = new LatencyQuantiles({ window });
     this.#quantile = new SteadyQuantile(this.latencies, quantile, minSamples, REFRESH);
   }
 

@@ -55,7 +55,7 @@ export class LatencyQuantiles {
   /** Place of the newest slice. */
   #slot = 0;
 
-  constructor({ window, slices }: LatencySettings = { window: 60_000, slices: 6 }) {
+  constructor({ window = 60_000, slices = 6 }: Partial<LatencySettings> = {}) {
     this.#width = window / slices;
     this.#slices = slices;
     this.#finished = new Uint32Array(slices * BUCKETS);
