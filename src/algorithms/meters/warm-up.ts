@@ -31,12 +31,12 @@ export interface Charge {
  * Two numbers of state: how far takings are ahead of time, and how cold it is. With no warm-up and some slack it is a bucket that is paid for afterwards. After
  * `SmoothWarmingUp` and `SmoothBursty` in Guava's `RateLimiter`.
  */
-export class WarmUp implements Meter<number, Charge> {
+export class Warming implements Meter<number, Charge> {
   warmth: Warmth;
   /** 0: warm, 1: as cold as can be; at the time `at`. */
   cold: number;
   /** How far ahead of time it was at the time `at`, ms; less than 0: time that was not used. */
-  ahead = 0;
+  ahead: number;
   at: number;
   /** Time that a fresh permit costs, ms. */
   #interval = 0;
@@ -46,8 +46,10 @@ export class WarmUp implements Meter<number, Charge> {
   /** How much more (ms) each of the others costs than the one after it. */
   #slope = 0;
 
-  constructor(warmth: Warmth, now: number) {
+  /** `saved`: time that counts as not used at the start, ms. */
+  constructor(warmth: Warmth, now: number, saved = 0) {
     this.warmth = warmth;
+    this.ahead = -saved;
     this.at = now;
     this.#draw();
     this.cold = this.#coldest;
@@ -63,6 +65,16 @@ export class WarmUp implements Meter<number, Charge> {
   coldness(now: number): number {
     const idle = -this.#debt(now) - this.warmth.slack;
     return idle > 0 ? Math.min(this.#coldest, this.cold + idle / this.warmth.warmUpPeriod) : this.cold;
+  }
+
+  /** How many permits could be taken one by one at `now`, fractions included. */
+  available(now: number): number {
+    const saved = -this.#debt(now);
+    if (this.#interval === 0) return Infinity;
+    if (saved < -leeway(now) || this.warmth.rate === 0) return 0;
+    const stored = this.coldness(now) * this.#most;
+    const left = this.#worth(stored) - Math.min(this.warmth.slack, Math.max(0, saved));
+    return 1 + stored - (left < 0 ? left / this.#interval : this.#bought(left));
   }
 
   wait(cost: number, now: number): number {
@@ -83,8 +95,9 @@ export class WarmUp implements Meter<number, Charge> {
 
   /** If nothing was taken since, it is as if the call had never come; otherwise only what is not over yet comes back. */
   giveBack({ time, end, warmth }: Charge, now: number): void {
-    if (end <= now) return;
-    this.ahead -= end === this.at + this.ahead ? time : Math.min(time, end - now);
+    const left = end - now + this.warmth.slack;
+    if (left <= 0) return;
+    this.ahead -= end === this.at + this.ahead ? time : Math.min(time, left);
     this.cold = Math.min(this.#coldest, this.cold + warmth);
   }
 
@@ -101,8 +114,8 @@ export class WarmUp implements Meter<number, Charge> {
     this.at = now;
   }
 
-  copy(): WarmUp {
-    const copy = new WarmUp(this.warmth, this.at);
+  copy(): Warming {
+    const copy = new Warming(this.warmth, this.at);
     copy.cold = this.cold;
     copy.ahead = this.ahead;
     return copy;
@@ -143,6 +156,13 @@ export class WarmUp implements Meter<number, Charge> {
   #worth(permits: number): number {
     const above = Math.max(0, permits - this.#plain);
     return permits * this.#interval + (above * above * this.#slope) / 2;
+  }
+
+  /** How many of the permits put aside take that much time, the cheapest, ms. */
+  #bought(time: number): number {
+    const rest = time - this.#plain * this.#interval;
+    if (rest <= 0 || this.#slope === 0) return time / this.#interval;
+    return this.#plain + (Math.sqrt(this.#interval ** 2 + 2 * this.#slope * rest) - this.#interval) / this.#slope;
   }
 
   #draw(): void {

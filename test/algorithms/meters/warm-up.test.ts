@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { WarmUp, type Warmth } from '../../../src/algorithms/meters/warm-up.ts';
+import { Warming, type Warmth } from '../../../src/algorithms/meters/warm-up.ts';
 
 const of = (rate: number, seconds: number, coldFactor: number, slack = 0): Warmth => ({
   rate,
@@ -12,10 +12,10 @@ const of = (rate: number, seconds: number, coldFactor: number, slack = 0): Warmt
 /** A serial caller: takes as soon as it may, and time goes on meanwhile. */
 class Caller {
   now = 0;
-  readonly meter: WarmUp;
+  readonly meter: Warming;
 
   constructor(warmth: Warmth) {
-    this.meter = new WarmUp(warmth, 0);
+    this.meter = new Warming(warmth, 0);
   }
 
   /** How long it waited for each, in seconds to two places. */
@@ -124,7 +124,7 @@ describe('a warm-up keeps the times of its model, Guava', () => {
 
 describe('a warm-up', () => {
   test('tells its pace: from the rate over the cold factor up to the rate', () => {
-    const meter = new WarmUp(of(10, 10, 3), 0);
+    const meter = new Warming(of(10, 10, 3), 0);
     expect([meter.pace(0), meter.coldness(0)]).toEqual([10 / 3, 1]);
     meter.take(50, 0);
     expect([meter.pace(0), meter.coldness(0)]).toEqual([10, 0.5]);
@@ -133,8 +133,28 @@ describe('a warm-up', () => {
     expect(meter.wait(1, 0)).toBe(15_000);
   });
 
+  test('tells how many would pass at once: more when it is warm', () => {
+    for (const meter of [
+      new Warming(of(10, 10, 3, 900), 0, 900),
+      new Warming(of(10, 0, 3, 900), 0, 900),
+      new Warming(of(10, 1, 5, 2500), 0, 2000),
+    ]) {
+      for (let now = 0; now < 20_000; now += 333) {
+        const told = meter.available(now);
+        let count = 0;
+        for (const copy = meter.copy(); copy.wait(1, now) === 0; count++) copy.take(1, now);
+        expect(count).toBe(Math.floor(told + 1e-9));
+        for (let i = 0; i < now % 5; i++) if (meter.wait(1, now) === 0) meter.take(1, now);
+      }
+    }
+    expect(new Warming(of(10, 10, 3, 900), 0, 900).available(0)).toBeCloseTo(4.06, 2);
+    expect(new Warming(of(10, 0, 3, 900), 0, 900).available(0)).toBeCloseTo(10, 9);
+    const unlimited = new Warming(of(Infinity, 0, 3, 0), 0);
+    expect([new Warming(of(0, 0, 3), 0).available(0), unlimited.available(0)]).toEqual([0, Infinity]);
+  });
+
   test('a look changes nothing (L3), time that goes back is no time, and begins anew on another clock with what there is', () => {
-    const meter = new WarmUp(of(10, 10, 3), 1000);
+    const meter = new Warming(of(10, 10, 3), 1000);
     meter.take(1, 1000);
     const before = structuredClone(meter);
     for (let now = 1000; now < 9000; now += 77) {
@@ -152,7 +172,7 @@ describe('a warm-up', () => {
   });
 
   test('what is given back at once leaves no trace, later only what is not over yet (L6)', () => {
-    const meter = new WarmUp(of(10, 1, 3), 0);
+    const meter = new Warming(of(10, 1, 3), 0);
     meter.take(3, 0);
     const calm = meter.copy();
     const last = meter.take(2, 400);
@@ -162,12 +182,12 @@ describe('a warm-up', () => {
       expect(meter.wait(1, now)).toBeCloseTo(calm.wait(1, now), 9);
       expect(meter.coldness(now)).toBeCloseTo(calm.coldness(now), 9);
     }
-    const over = new WarmUp(of(10, 0, 3), 0);
+    const over = new Warming(of(10, 0, 3), 0);
     const first = over.take(1, 0);
     over.take(1, 100);
     over.giveBack(first, 100);
     expect(over.wait(1, 100)).toBe(100);
-    const ahead = new WarmUp(of(10, 0, 3), 0);
+    const ahead = new Warming(of(10, 0, 3), 0);
     const early = ahead.take(2, 0);
     ahead.take(1, 50);
     ahead.giveBack(early, 150);
@@ -179,7 +199,7 @@ describe('a warm-up', () => {
       [0, 1],
       [1, 0],
     ]) {
-      const meter = new WarmUp(of(10, 10, 3), 0);
+      const meter = new Warming(of(10, 10, 3), 0);
       const charges = [meter.take(1, 0), meter.take(1, 0)];
       for (const i of order) meter.giveBack(charges[i] as (typeof charges)[0], 0);
       expect(meter.wait(1, 0)).toBeCloseTo(0, 9);
@@ -188,18 +208,18 @@ describe('a warm-up', () => {
   });
 
   test('drained, the next call waits as long as one that comes behind another', () => {
-    const paced = new WarmUp(of(10, 0, 3), 0);
+    const paced = new Warming(of(10, 0, 3), 0);
     paced.drain(50);
     expect(paced.wait(1, 50)).toBe(100);
     paced.drain(50);
     expect(paced.wait(1, 50)).toBe(100);
-    const cold = new WarmUp(of(10, 1000, 3), 0);
+    const cold = new Warming(of(10, 1000, 3), 0);
     cold.drain(0);
     expect(cold.wait(1, 0)).toBeCloseTo(300, 0);
   });
 
   test('is as good as new when it is cold and nothing is to be waited for', () => {
-    const meter = new WarmUp(of(10, 2, 3), 0);
+    const meter = new Warming(of(10, 2, 3), 0);
     expect(meter.isFresh(0)).toBe(true);
     meter.take(1, 0);
     const { end } = meter.take(1, 300);
@@ -207,16 +227,16 @@ describe('a warm-up', () => {
   });
 
   test('with a rate of 0 only what costs nothing passes; with one that is hardly more, one call', () => {
-    const closed = new WarmUp(of(0, 0, 3), 0);
+    const closed = new Warming(of(0, 0, 3), 0);
     expect([closed.wait(1, 0), closed.wait(0, 0)]).toEqual([Infinity, 0]);
-    const rare = new WarmUp(of(Number.MIN_VALUE, 0, 3, 1000), 0);
+    const rare = new Warming(of(Number.MIN_VALUE, 0, 3, 1000), 0);
     expect(rare.wait(1, 0)).toBe(0);
     rare.take(1, 0);
     expect(rare.wait(1, 1e12)).toBeGreaterThan(1e300);
   });
 
   test('a million calls at the full rate are let in when they should be, to the microsecond (L10)', () => {
-    const meter = new WarmUp(of(10, 10, 3), 0);
+    const meter = new Warming(of(10, 10, 3), 0);
     let now = 0;
     let warm = 0;
     for (let i = 0; i < 1_000_000; i++) {
