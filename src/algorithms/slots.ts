@@ -54,7 +54,7 @@ export class Slots<Held extends Holding, Waiting extends Held & Standing> {
   readonly #places: number;
   readonly #admit: (waiter: Waiting) => boolean;
   /** Calls for each key that has some, waiting or running. */
-  readonly #perKey = new Map<string, number>();
+  #perKey: Map<string, number> | undefined = undefined;
   #limit: number;
   #taken = 0;
 
@@ -108,7 +108,7 @@ export class Slots<Held extends Holding, Waiting extends Held & Standing> {
 
   /** How many calls of this key wait or hold slots. */
   ofKey(key: string): number {
-    return this.#perKey.get(key) ?? 0;
+    return this.#perKey?.get(key) ?? 0;
   }
 
   /** Takes what a newcomer asks for; false if that is not free, or somebody came before it. */
@@ -212,6 +212,7 @@ export class Slots<Held extends Holding, Waiting extends Held & Standing> {
   #note({ key }: Wants, by: 1 | -1): void {
     if (key === undefined) return;
     const calls = this.ofKey(key) + by;
+    this.#perKey ??= new Map();
     if (calls === 0) this.#perKey.delete(key);
     else this.#perKey.set(key, calls);
   }

@@ -12,7 +12,7 @@
  * @module
  */
 
-import { BulkheadFullError, OptionsError } from '../core/errors.ts';
+import { BulkheadFullError, OptionsError, QueueTimeoutError } from '../core/errors.ts';
 import { type Fields, count, oneOf, readOptions } from '../core/options.ts';
 import { type CommonSettings, type Mode, type PolicyOptions, commonFields } from '../core/mode.ts';
 import { type GatePolicy, type PlainData, mountAlone } from '../core/policy.ts';
@@ -20,7 +20,7 @@ import type { Scope } from '../core/scope.ts';
 import type { Gate } from '../core/stage.ts';
 import { type QueueOptions, type QueueSettings, describeQueue, queueFields, queueRules, uselessIn } from '../stores/slots/queue-options.ts';
 import { SharedSlots, type SlotsReading } from '../stores/slots/shared-slots.ts';
-import { SlotGate, type SlotWords } from '../stores/slots/slot-gate.ts';
+import { SlotGate, slotWords } from '../stores/slots/slot-gate.ts';
 
 /** Options of {@link bulkhead}. */
 export interface BulkheadOptions extends QueueOptions, PolicyOptions {
@@ -132,4 +132,10 @@ class BulkheadPolicy extends SharedSlots implements Bulkhead {
   }
 }
 
-const words: SlotWords = { kind: 'bulkhead', full: BulkheadFullError, limit: 'maxConcurrent' };
+const words = slotWords('maxConcurrent', BulkheadFullError, QueueTimeoutError, {
+  queued: { type: 'bulkhead.queued', level: 'debug' },
+  admitted: { type: 'bulkhead.admitted', level: 'debug' },
+  'timed-out': { type: 'bulkhead.timed-out', level: 'warn' },
+  shed: { type: 'bulkhead.shed', level: 'warn' },
+  evicted: { type: 'bulkhead.evicted', level: 'warn' },
+});

@@ -42,7 +42,7 @@ export interface SlotsReading {
   readonly shed: number;
   readonly evicted: number;
   readonly waits: Waits;
-  readonly partitions?: Readonly<Record<string, Readonly<Record<'limit' | 'active' | 'queued', number>>>>;
+  readonly partitions?: Readonly<Record<string, Readonly<Record<'limit' | 'taken' | 'queued', number>>>>;
 }
 
 /** Slots and their queue, kept in this process for any number of pipelines, with what is counted about them. */
@@ -110,7 +110,7 @@ export class SharedSlots {
     const oldestWait = oldest?.way.waited(oldest) ?? 0;
     const reading = { active, taken: this.slots.taken, queued, oldestWait, refused, timedOut, shed, evicted, waits: this.waits.read() };
     if (this.partitions === undefined) return reading;
-    const rows = this.partitions.all.map(({ name, limit, taken, waiting }) => [name, { limit, active: taken, queued: waiting }] as const);
+    const rows = this.partitions.all.map(({ name, limit, taken, waiting }) => [name, { limit, taken, queued: waiting }] as const);
     return { ...reading, partitions: Object.fromEntries(rows) };
   }
 }

@@ -7,50 +7,65 @@
  * - its policy extends `SharedSlots` (shared-slots.ts): `super(limit, settings)`. All pipelines share it. `setLimit(n)` changes how many slots there are,
  *   `reading()` is what its snapshot tells of them, `describeQueue(settings)` what its `describe()` does, `join(scope)` is called for each gate made;
  * - its gate, one for each pipeline, is a {@link SlotGate}, made with `(policy, scope, words, until)`, or extends it. `enter` takes a slot, or refuses, or makes the call wait;
- *   the pass is a {@link Slot} (`slot.owner` is the call). A subclass may supply
- *     - `words`: what its events and errors are called, see {@link SlotWords};
- *     - `barrier(call, wants)`: one more rule for calls that find no slot free: why this one may not wait, or `undefined`;
- *     - `granted(slot, now)`: a slot was handed out, at once or after a wait (keep the time in `slot.begun`);
- *     - `settle(slot, outcome, now)` and `cancel(slot, now)`: measure what it likes, then call `this.release(slot)`.
+ *   the pass is a {@link Slot} (`slot.owner` is the call). `words` are what its events and errors are called ({@link slotWords}). A subclass may assign
+ *     - `barrier`: one more rule for calls that find no slot free, such as a chance of refusal that grows with the queue;
+ *     - `granted`: told of each slot that is handed out, at once or after a wait (keep the time in `slot.begun`);
+ *     - `settle` and `cancel`: measure what it likes, then call `this.release(slot)`. Construct with `timeless = false` if it looks at the time.
  */
 
 import type { Wants } from '../../algorithms/lines/line.ts';
 import { Holder, Waiter } from '../../algorithms/slots.ts';
 import type { Call } from '../../core/call.ts';
 import { makersOf } from '../../core/context.ts';
-import { QueueTimeoutError, type RejectedError } from '../../core/errors.ts';
+import type { RejectedError } from '../../core/errors.ts';
+import type { Level } from '../../core/events.ts';
 import { made } from '../../core/made.ts';
-import { type Failure, type Outcome, refuse } from '../../core/outcome.ts';
+import { type Failure, refuse } from '../../core/outcome.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Gate } from '../../core/stage.ts';
 import { ExpiryLine } from '../expiry-line.ts';
 import { obstacleFor } from './obstacles.ts';
 import type { SharedSlots, Slot, Waiting, Way } from './shared-slots.ts';
 
-/** What a kind of slots calls things. */
+/** What can become of a call that waits. */
+export type SlotEvent = 'queued' | 'admitted' | 'timed-out' | 'shed' | 'evicted';
+
+/** What a kind of slots calls things; made by {@link slotWords}. */
 export interface SlotWords {
-  /** Events are `<kind>.queued`, `.admitted`, `.timed-out`, `.shed` and `.evicted`; declare those in the policy's module. */
-  readonly kind: string;
-  /** What a call gets that is turned away because of the load. */
-  readonly full: typeof RejectedError;
-  /** The option or state that says how many slots there are. */
   readonly limit: string;
+  readonly full: typeof RejectedError;
+  readonly late: typeof RejectedError;
+  readonly events: Readonly<Record<SlotEvent, { readonly type: string; readonly level: Level }>>;
 }
+
+/**
+ * @param limit - the option or state that says how many slots there are
+ * @param full - what a call gets that is turned away because of the load
+ * @param late - what it gets if it waited in vain
+ * @param events - declare their types in the policy's module
+ */
+export function slotWords(limit: string, full: typeof RejectedError, late: typeof RejectedError, events: SlotWords['events']): SlotWords {
+  return { limit, full, late, events };
+}
+
+/** Says why a call may not wait for a slot, or `undefined`. */
+export type Barrier = (call: Call, wants: Wants | undefined) => string | undefined;
 
 /** Slots as one pipeline sees them: calls that come through it wait on that pipeline's clock. */
 export class SlotGate implements Gate<Slot>, Way {
   readonly until: 'work' | undefined;
-  readonly timeless: boolean = true;
+  readonly timeless: boolean;
   protected readonly scope: Scope;
   protected readonly words: SlotWords;
   readonly #shared: SharedSlots;
   readonly #expiry: ExpiryLine<Waiting>;
 
-  constructor(shared: SharedSlots, scope: Scope, words: SlotWords, until: 'work' | undefined) {
+  constructor(shared: SharedSlots, scope: Scope, words: SlotWords, until: 'work' | undefined, timeless = true) {
     this.#shared = shared;
     this.scope = scope;
     this.words = words;
     this.until = until;
+    this.timeless = timeless;
     this.#expiry = new ExpiryLine<Waiting>(scope.clock, (waiter) => this.#timeOut(waiter));
   }
 
@@ -58,34 +73,23 @@ export class SlotGate implements Gate<Slot>, Way {
     const { slots, demand } = this.#shared;
     const slot: Slot = new Holder<Call, Way>(call, this, demand?.of(call, this.scope));
     if (demand === undefined ? slots.take(slot) : this.#mayTake(slot) && slots.take(slot)) {
-      this.granted(slot, now);
+      this.granted?.(slot, now);
       return slot;
     }
     return call.failure ?? this.#refuse(call, slot.wants) ?? this.#wait(call, slot.wants);
   }
 
-  settle(slot: Slot, _outcome: Outcome, _now: number): void {
-    this.release(slot);
-  }
-
-  cancel(slot: Slot, _now: number): void {
-    this.release(slot);
-  }
-
+  settle: Gate<Slot>['settle'] = (slot) => this.release(slot);
+  cancel: Gate<Slot>['cancel'] = (slot) => this.release(slot);
   /** One more reason why a call that found no slot may not wait for one, for its error's message. */
-  protected barrier(_call: Call, _wants: Wants | undefined): string | undefined {
-    return undefined;
-  }
-
-  /** A slot was handed out. */
-  protected granted(_slot: Slot, _now: number): void {
-    // Most do not care.
-  }
+  protected barrier: Barrier | undefined = undefined;
+  /** Told of each slot that is handed out. */
+  protected granted: ((slot: Slot, now: number) => void) | undefined = undefined;
 
   /** Gives a slot back; whoever's turn it is has it in the same tick. */
   protected release(slot: Slot): void {
     const { slots, control, flow } = this.#shared;
-    if (flow !== undefined) flow.freed(slot.wants?.weight ?? 1, slots.taken >= slots.limit, this.scope.clock.now());
+    if (flow !== undefined) flow.freed(slot.wants?.weight ?? 1, slots.taken >= slots.limit || slots.queued > 0, this.scope.clock.now());
     if (control !== undefined && slots.queued === 0) control.idle();
     slots.release(slot);
   }
@@ -102,7 +106,7 @@ export class SlotGate implements Gate<Slot>, Way {
       this.#shed(waiter);
       return false;
     }
-    this.granted(waiter, now);
+    this.granted?.(waiter, now);
     this.#end(waiter, waiter, 'admitted');
     return true;
   }
@@ -127,39 +131,40 @@ export class SlotGate implements Gate<Slot>, Way {
     const { slots, queueing } = this.#shared;
     const now = this.scope.clock.now();
     return new Promise((resolve) => {
-      const waiter: Waiting = new Waiter(call, this as Way, now, now + queueing.maxWait, resolve, wants);
+      const waiter = new Waiter<Call, Way, Slot | Failure>(call, this, now, now + queueing.maxWait, resolve, wants);
       slots.wait(waiter);
       if (waiter.due !== Infinity) this.#expiry.add(waiter, now);
       call.waiter = (failure) => this.#end(waiter, failure);
-      if (this.scope.listening) this.#tell('queued', 'debug', call, { active: slots.active, queued: slots.queued });
+      if (this.scope.listening) this.#tell('queued', call, { active: slots.active, queued: slots.queued });
     });
   }
 
   /** Ends a wait: nothing is left of it but the answer, and `word` of it, unless the call was cut short. */
-  #end(waiter: Waiting, answer: Slot | Failure, word?: 'admitted' | 'timed-out' | 'shed' | 'evicted'): void {
+  #end(waiter: Waiting, answer: Slot | Failure, word?: SlotEvent): void {
     this.#shared.slots.leave(waiter);
     this.#expiry.remove(waiter);
     waiter.tell(answer);
     if (word === undefined) return;
     const waited = this.waited(waiter);
     this.#shared.waits.record(waited);
-    if (this.scope.listening) this.#tell(word, word === 'admitted' ? 'debug' : 'warn', waiter.owner, { waited });
+    if (this.scope.listening) this.#tell(word, waiter.owner, { waited });
   }
 
-  #tell(word: string, level: 'debug' | 'warn', call: Call, fields: object): void {
-    this.scope.emit(`${this.words.kind}.${word}`, level, call, fields);
+  #tell(event: SlotEvent, call: Call, fields: object): void {
+    const { type, level } = this.words.events[event];
+    this.scope.emit(type, level, call, fields);
   }
 
   #timeOut(waiter: Waiting): void {
     const why = `had no slot free for ${this.#shared.queueing.maxWait} ms (maxWait), so the work never ran`;
     this.#shared.timedOut++;
-    this.#end(waiter, this.#refusal(QueueTimeoutError, waiter.owner, why), 'timed-out');
+    this.#end(waiter, this.#refusal(this.words.late, waiter.owner, why), 'timed-out');
   }
 
   #shed(waiter: Waiting): void {
     const why = `let the call go after ${Math.round(this.waited(waiter))} ms in a queue that stands (codel), so the work never ran`;
     this.#shared.shed++;
-    this.#end(waiter, this.#refusal(QueueTimeoutError, waiter.owner, why), 'shed');
+    this.#end(waiter, this.#refusal(this.words.late, waiter.owner, why), 'shed');
   }
 
   /** Whether the key of a newcomer has fewer calls than it may have. */
@@ -178,7 +183,7 @@ export class SlotGate implements Gate<Slot>, Way {
     const obstacle =
       obstacleFor(this.#shared, call, wants, this.scope.clock, victim !== undefined) ??
       (this.#holdsSlot(call) ? SELF : undefined) ??
-      this.barrier(call, wants);
+      this.barrier?.(call, wants);
     if (obstacle === undefined) {
       if (victim !== undefined) victim.way.evict(victim);
       return undefined;
