@@ -16,6 +16,7 @@ const floors: Readonly<
   policies: { houses: ['core', 'algorithms', 'stores'], builtins: true },
   presets: { houses: ['core', 'policies', 'presets'], builtins: false },
   http: { houses: ['core', 'algorithms', 'http'], builtins: true },
+  interop: { houses: ['core', 'algorithms', 'stores', 'interop'], builtins: true },
   testing: { houses: ['core', 'algorithms', 'testing'], builtins: true },
   // The face also names the types that policies show and others define.
   index: { houses: ['core', 'policies', 'presets', 'stores'], types: ['algorithms'], builtins: false },
@@ -25,6 +26,7 @@ const floors: Readonly<
 const libraries: Readonly<Record<string, string>> = {
   'lru-cache': 'policies/per-key.ts',
   express: 'http/express.ts',
+  piscina: 'interop/worker-pool/installed.ts',
 };
 
 const longestFile = 260;
@@ -43,6 +45,9 @@ const timeAndChance = new Set([
   'requestAnimationFrame',
 ]);
 const timedModules = new Set(['timers', 'timers/promises', 'perf_hooks', 'node:timers', 'node:timers/promises', 'node:perf_hooks']);
+
+/** How late and how busy the event loop is only the performance hooks know; they are read there, and nothing is timed by them. */
+const loopReader: Readonly<Record<string, string>> = { 'node:perf_hooks': 'stores/system/host-sources.ts' };
 
 /** Types of the kernel that cannot be told without each other; nothing of it is there at run time. */
 const kernelTypes: readonly (readonly string[])[] = [
@@ -152,7 +157,7 @@ describe('who may import whom', () => {
               if (house === 'policies' && policyOf(path) === policyOf(file.path)) return false;
               return ![...houses, ...(typeOnly ? types : [])].includes(houseOf(path));
             }
-            if (specifier.startsWith('node:')) return !builtins || timedModules.has(specifier);
+            if (specifier.startsWith('node:')) return !builtins || (timedModules.has(specifier) && loopReader[specifier] !== file.path);
             return libraries[specifier] !== file.path;
           })
           .map(({ specifier }) => `${file.path} -> ${specifier}`),

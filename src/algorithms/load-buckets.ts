@@ -1,0 +1,115 @@
+/**
+ * What happened lately, counted in buckets of equal width aligned to time 0: how many, and how long those took that were timed. A clock that steps back loses nothing: what
+ * comes meanwhile is counted in the newest bucket.
+ */
+export class LoadBuckets {
+  /** All in the buckets that are looked at, the newest included. */
+  count = 0;
+  timed = 0;
+  readonly #width: number;
+  readonly #size: number;
+  readonly #counts: Uint32Array;
+  readonly #timed: Uint32Array;
+  readonly #ms: Float64Array;
+  /** Told of the mean time in a bucket (ms) when that is full, and when the bucket ended. */
+  readonly #full: ((mean: number, end: number) => void) | undefined;
+  /** Number of the newest bucket since time 0, when it ends, and its place. */
+  #newest = -Infinity;
+  #end = -Infinity;
+  #slot = 0;
+
+  constructor(width: number, size: number, full?: (mean: number, end: number) => void) {
+    this.#width = width;
+    this.#size = size;
+    this.#counts = new Uint32Array(size);
+    this.#timed = new Uint32Array(size);
+    this.#ms = new Float64Array(size);
+    this.#full = full;
+  }
+
+  /** When the newest bucket ends: until then nothing leaves. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** Counts one at `now`. */
+  add(now: number): void {
+    if (now >= this.#end) this.advance(now);
+    (this.#counts[this.#slot] as number)++;
+    this.count++;
+  }
+
+  /** Says of one that it took `ms`. */
+  time(ms: number, now: number): void {
+    if (now >= this.#end) this.advance(now);
+    (this.#timed[this.#slot] as number)++;
+    (this.#ms[this.#slot] as number) += ms;
+    this.timed++;
+  }
+
+  /** Takes one back that was counted at `at`, if that is still looked at. */
+  remove(at: number): void {
+    const back = Math.max(0, this.#newest - Math.floor(at / this.#width));
+    const slot = (this.#slot + this.#size - back) % this.#size;
+    if (!(back < this.#size) || this.#counts[slot] === 0) return;
+    (this.#counts[slot] as number)--;
+    this.count--;
+  }
+
+  /** Goes on to `now`: what is too old leaves. */
+  advance(now: number): void {
+    if (now < this.#end) return;
+    const number = Math.floor(now / this.#width);
+    const passed = number - this.#newest;
+    if (this.#full !== undefined && this.#timed[this.#slot] !== 0) this.#full(this.#mean(this.#slot), this.#end);
+    if (passed >= this.#size) this.clear();
+    else for (let i = 0; i < passed; i++) this.#turn();
+    this.#newest = number;
+    this.#end = (number + 1) * this.#width;
+  }
+
+  /** The most in any bucket that is full. */
+  most(now: number): number {
+    this.advance(now);
+    let most = 0;
+    for (let slot = 0; slot < this.#size; slot++) if (slot !== this.#slot) most = Math.max(most, this.#counts[slot] as number);
+    return most;
+  }
+
+  /** The least mean time of any bucket that is full, ms; `Infinity` if nothing was timed. */
+  quickest(now: number): number {
+    this.advance(now);
+    let least = Infinity;
+    for (let slot = 0; slot < this.#size; slot++)
+      if (slot !== this.#slot && this.#timed[slot] !== 0) least = Math.min(least, this.#mean(slot));
+    return least;
+  }
+
+  /** The mean time of all, ms; 0 if nothing was timed. */
+  mean(now: number): number {
+    this.advance(now);
+    if (this.timed === 0) return 0;
+    let sum = 0;
+    for (const ms of this.#ms) sum += ms;
+    return sum / this.timed;
+  }
+
+  clear(): void {
+    this.#counts.fill(0);
+    this.#timed.fill(0);
+    this.#ms.fill(0);
+    this.count = this.timed = 0;
+  }
+
+  #mean(slot: number): number {
+    return (this.#ms[slot] as number) / (this.#timed[slot] as number);
+  }
+
+  /** Empties the oldest bucket, which becomes the newest. */
+  #turn(): void {
+    const slot = (this.#slot = (this.#slot + 1) % this.#size);
+    this.count -= this.#counts[slot] as number;
+    this.timed -= this.#timed[slot] as number;
+    this.#counts[slot] = this.#timed[slot] = this.#ms[slot] = 0;
+  }
+}
