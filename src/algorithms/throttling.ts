@@ -192,9 +192,10 @@ export class Throttling {
 
   /** Whether a call of a higher class was turned away just now: then all of a lower one are. */
   #outranked(place: number, now: number): boolean {
+    const { probeInterval, window, buckets } = this.settings;
     for (let higher = place + 1; higher < this.accounts.length; higher++) {
       const since = now - (this.accounts[higher]?.lastRefusal ?? -Infinity);
-      if (since >= 0 && since < this.settings.probeInterval) return true;
+      if (since >= 0 && since < Math.min(probeInterval, window / buckets)) return true;
     }
     return false;
   }
