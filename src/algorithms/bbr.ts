@@ -4,7 +4,8 @@
  * that of Sentinel's system rules, Kratos and go-zero: a processor that is busy is no reason to refuse what it carries with ease.
  *
  * They look for the least time in the same few seconds as for the throughput. When a queue has stood for that long, every time in the window contains it, the estimate
- * grows with the queue, and the queue is let stand for ever. Here the least time is remembered for minutes.
+ * grows with the queue, and the queue is let stand for ever. Here the least time is remembered for minutes, and bounds what the few seconds say. What is remembered are
+ * means of many calls, and a little is added: the least of many small samples is mostly luck, and an estimate under the truth would shrink with each look at its own effect.
  */
 
 import { LoadBuckets } from './load-buckets.ts';
@@ -21,6 +22,13 @@ export interface BbrSettings {
 /** Parts of the memory; the oldest leaves whole. */
 const PARTS = 30;
 
+/** A mean is remembered when so many calls have ended, or in quiet times at least so many in a whole part. */
+const MANY = 200;
+const SOME = 10;
+
+/** A remembered least time is exceeded by this factor before it counts, as by the buffer that Envoy's gradient controller adds to its own. */
+const BUFFER = 1.25;
+
 /** Weight of what was before in the average of calls under way. */
 const INERTIA = 0.9;
 
@@ -36,6 +44,10 @@ export class Bbr {
   readonly #least: Float64Array = new Float64Array(PARTS).fill(Infinity);
   readonly #parts: Float64Array = new Float64Array(PARTS).fill(-Infinity);
   readonly #partWidth: number;
+  /** Calls on the way to the next mean, their time together, and when the first bucket of them ended. */
+  #some = 0;
+  #ms = 0;
+  #since = 0;
   /** The limit as last worked out, and until when it holds. */
   #limit = 1;
   #limitUntil = -Infinity;
@@ -44,7 +56,7 @@ export class Bbr {
     const width = window / buckets;
     this.#perSecond = 1000 / width;
     this.#partWidth = memory / PARTS;
-    this.#buckets = new LoadBuckets(width, buckets, (mean, end) => this.#remember(mean, end));
+    this.#buckets = new LoadBuckets(width, buckets, (timed, ms, end) => this.#gather(timed, ms, end));
   }
 
   /** A call begins. */
@@ -75,11 +87,11 @@ export class Bbr {
     return this.#limit;
   }
 
-  /** The least time that calls took, as the mean of a bucket, ms; at least 1. */
+  /** The least time that calls took, as the mean of a bucket, but not much more than what is remembered, ms; at least 1. */
   leastTime(now: number): number {
     let least = this.#buckets.quickest(now);
     const oldest = Math.floor(now / this.#partWidth) - PARTS;
-    for (let i = 0; i < PARTS; i++) if ((this.#parts[i] as number) > oldest) least = Math.min(least, this.#least[i] as number);
+    for (let i = 0; i < PARTS; i++) if ((this.#parts[i] as number) > oldest) least = Math.min(least, BUFFER * (this.#least[i] as number));
     return least === Infinity ? 1 : Math.max(1, least);
   }
 
@@ -99,8 +111,16 @@ export class Bbr {
     this.average += (1 - INERTIA) * (this.inFlight - this.average);
   }
 
-  #remember(mean: number, end: number): void {
-    const part = Math.floor(end / this.#partWidth);
+  #gather(timed: number, ms: number, end: number): void {
+    if (this.#some === 0) this.#since = end;
+    this.#some += timed;
+    this.#ms += ms;
+    if (this.#some < MANY && (this.#some < SOME || end - this.#since < this.#partWidth)) return;
+    this.#remember(this.#ms / this.#some, Math.floor(end / this.#partWidth));
+    this.#some = this.#ms = 0;
+  }
+
+  #remember(mean: number, part: number): void {
     const place = ((part % PARTS) + PARTS) % PARTS;
     if (this.#parts[place] !== part) {
       this.#parts[place] = part;

@@ -11,14 +11,14 @@ export class LoadBuckets {
   readonly #counts: Uint32Array;
   readonly #timed: Uint32Array;
   readonly #ms: Float64Array;
-  /** Told of the mean time in a bucket (ms) when that is full, and when the bucket ended. */
-  readonly #full: ((mean: number, end: number) => void) | undefined;
+  /** Told, when a bucket is full, how many were timed in it, how long they took together, ms, and when it ended. */
+  readonly #full: ((timed: number, ms: number, end: number) => void) | undefined;
   /** Number of the newest bucket since time 0, when it ends, and its place. */
   #newest = -Infinity;
   #end = -Infinity;
   #slot = 0;
 
-  constructor(width: number, size: number, full?: (mean: number, end: number) => void) {
+  constructor(width: number, size: number, full?: (timed: number, ms: number, end: number) => void) {
     this.#width = width;
     this.#size = size;
     this.#counts = new Uint32Array(size);
@@ -61,7 +61,8 @@ export class LoadBuckets {
     if (now < this.#end) return;
     const number = Math.floor(now / this.#width);
     const passed = number - this.#newest;
-    if (this.#full !== undefined && this.#timed[this.#slot] !== 0) this.#full(this.#mean(this.#slot), this.#end);
+    if (this.#full !== undefined && this.#timed[this.#slot] !== 0)
+      this.#full(this.#timed[this.#slot] as number, this.#ms[this.#slot] as number, this.#end);
     if (passed >= this.#size) this.clear();
     else for (let i = 0; i < passed; i++) this.#turn();
     this.#newest = number;
