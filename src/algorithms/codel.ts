@@ -49,8 +49,9 @@ export class Codel implements DelayControl {
     return this.#overloaded && delay > 2 * this.#target;
   }
 
-  /** Delays speak for themselves. */
+  /** A delay of nothing. */
   idle(): void {
+    this.#fresh = false;
     this.#shortest = 0;
   }
 }

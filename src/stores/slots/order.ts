@@ -26,5 +26,7 @@ export function lineMaker<Waiting extends Linked & Standing>(settings: QueueSett
 export function delayControlOf({ queue }: QueueSettings): DelayControl | undefined {
   if (queue.kind !== 'codel') return undefined;
   const { target = 5, interval = 100, law } = queue;
-  return law === 'rfc8289' ? new StandardCodel({ target, interval }) : new Codel({ target, interval });
+  const control = law === 'rfc8289' ? new StandardCodel({ target, interval }) : new Codel({ target, interval });
+  control.idle(); // the first burst of all is no worse than the others
+  return control;
 }
