@@ -63,6 +63,16 @@ export class CubicRate implements Meter<number, number> {
     return this.engaged ? this.#bucket.limit.rate : Infinity;
   }
 
+  /** How many calls can be saved up. */
+  get burst(): number {
+    return this.engaged ? this.#bucket.limit.burst : Infinity;
+  }
+
+  /** The latest time that it knows of, ms. */
+  get at(): number {
+    return this.#bucket.at;
+  }
+
   /** Calls that may pass at once at `now`. */
   available(now: number): number {
     return this.engaged ? this.#bucket.available(now) : Infinity;
@@ -96,6 +106,11 @@ export class CubicRate implements Meter<number, number> {
     }
     if (slower || !throttled) this.#follow(now);
     return slower;
+  }
+
+  /** There is no limit any more, until the service says again that it is asked too often. */
+  release(): void {
+    this.engaged = false;
   }
 
   isFresh(now: number): boolean {
