@@ -11,6 +11,7 @@ export default defineConfig({
       { find: /^breakwater$/, replacement: entry('index') },
       { find: /^breakwater\/testing$/, replacement: entry('testing/index') },
       { find: /^breakwater\/express$/, replacement: entry('http/express') },
+      { find: /^breakwater\/worker-pool$/, replacement: entry('interop/worker-pool') },
       // Tests of the parts import them from the source; one copy of a part is enough in one process.
       ...(built ? [{ find: /^(?:\.\.\/)+src\/(.*)\.ts$/, replacement: `${root}/dist/$1.js` }] : []),
     ],

@@ -13,6 +13,7 @@ const library: Library = (specifier) => {
   if (specifier === 'breakwater') return Promise.resolve(breakwater);
   if (specifier === 'breakwater/testing') return import('breakwater/testing');
   if (specifier === 'breakwater/express') return import('breakwater/express');
+  if (specifier === 'breakwater/worker-pool') return import('breakwater/worker-pool');
   return import(/* @vite-ignore */ specifier) as Promise<unknown>;
 };
 
