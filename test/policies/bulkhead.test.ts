@@ -3,7 +3,6 @@ import { getEventListeners } from 'node:events';
 import { describe, expect, test, vi } from 'vitest';
 import {
   type BulkheadOptions,
-  type CallOptions,
   BulkheadFullError,
   OptionsError,
   type Policy,
@@ -15,6 +14,7 @@ import {
   timeout,
 } from 'breakwater';
 import { VirtualClock, arrange, gateContract, policyContract } from 'breakwater/testing';
+import { Crowd, arranged, reasonOf } from '../support/crowd.ts';
 
 const contract = {
   waits: () => bulkhead({ maxConcurrent: 1, maxQueue: 10_000, maxWait: '1h' }),
@@ -26,50 +26,6 @@ const contract = {
 policyContract(() => bulkhead({ maxConcurrent: 300 }), { ...contract, name: 'bulkhead' });
 policyContract(() => bulkhead({ maxConcurrent: 300, maxQueue: 300, releaseOn: 'timeout' }), { ...contract, name: 'bulkhead with a queue' });
 gateContract(() => bulkhead({ maxConcurrent: 300, maxQueue: 300 }), { ...contract, name: 'bulkhead' });
-
-const reasonOf = (done: Promise<unknown>): Promise<unknown> =>
-  done.then(
-    () => expect.fail('should have been rejected'),
-    (reason: unknown) => reason,
-  );
-
-/** One call after another, each ended by hand. */
-class Crowd {
-  /** Calls in the order in which their work began. */
-  readonly started: number[] = [];
-  readonly #endings = new Map<number, (error?: unknown) => void>();
-  readonly #execute: (work: () => Promise<number>, options?: CallOptions) => Promise<number>;
-
-  constructor(execute: (work: () => Promise<number>, options?: CallOptions) => Promise<number>) {
-    this.#execute = execute;
-  }
-
-  /** A call that runs until told to end. */
-  come(id: number, options?: CallOptions): Promise<number> {
-    const done = this.#execute(
-      () =>
-        new Promise((resolve, reject) => {
-          this.started.push(id);
-          this.#endings.set(id, (error) => (error === undefined ? resolve(id) : reject(error)));
-        }),
-      options,
-    );
-    done.catch(() => undefined);
-    return done;
-  }
-
-  /** Ends the work of a call, with an error if one is given. */
-  end(id: number, error?: unknown): void {
-    (this.#endings.get(id) as (error?: unknown) => void)(error);
-  }
-}
-
-/** A bulkhead in a pipeline, and callers for it. */
-function arranged(options: BulkheadOptions) {
-  const all = arrange(bulkhead(options), { name: 'shop' });
-  const crowd = new Crowd((work, how) => all.run(work, how));
-  return { ...all, slots: all.policy, crowd };
-}
 
 describe('slots', () => {
   test('are taken by calls that run, and no more than there are (B1, B2)', async () => {
