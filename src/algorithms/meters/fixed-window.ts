@@ -151,6 +151,11 @@ export class FixedWindow extends OwnTime implements Meter<number, Share> {
     this.#shut = Math.max(this.#shut, this.at + ms);
   }
 
+  /** Whether nobody is let in at `now`. */
+  isBlocked(now: number): boolean {
+    return this.present(now) < this.#shut;
+  }
+
   /** Whether the last window still counts. */
   #runs(time: number): boolean {
     return this.#used > 0 || time < this.#shut ? time < this.#closes : time < this.#opens;
