@@ -128,7 +128,7 @@ export class Slots<Held extends Holding, Waiting extends Held & Standing> {
     return true;
   }
 
-  /** Stands in line. Ask `hasPlace` before. */
+  /** Stands in line. Ask `hasPlace` before, and `serve` afterwards if it wants something: its turn may be at once, before somebody for whom too few are free. */
   wait(waiter: Waiting): void {
     this.#line.push(waiter);
     if (waiter.wants !== undefined) this.#note(waiter.wants, 1);
@@ -141,14 +141,14 @@ export class Slots<Held extends Holding, Waiting extends Held & Standing> {
     if (wants === undefined) return true;
     this.#note(wants, -1);
     // It may have kept slots free that were too few for it.
-    this.#fill();
+    this.serve();
     return true;
   }
 
   /** Gives a slot back; false if it was given back before. */
   release(holder: Held): boolean {
     if (!this.#drop(holder)) return false;
-    this.#fill();
+    this.serve();
     return true;
   }
 
@@ -167,21 +167,22 @@ export class Slots<Held extends Holding, Waiting extends Held & Standing> {
       });
       for (const waiter of heavy) hopeless(waiter);
     }
-    this.#fill();
+    this.serve();
   }
 
-  /** Whether `test` holds for one of those who hold a slot. */
-  someHolder(test: (holder: Held) => boolean): boolean {
-    return this.#held.some(test);
-  }
-
-  #fill(): void {
+  /** Gives free slots to those whose turn it is. */
+  serve(): void {
     const line = this.#line;
     for (let next = line.next; next !== undefined && this.#hasRoom(next.wants); next = line.next) {
       const waiter = line.shift() as Waiting;
       this.#hold(waiter, waiter.wants);
       if (!this.#admit(waiter)) this.#drop(waiter);
     }
+  }
+
+  /** Whether `test` holds for one of those who hold a slot. */
+  someHolder(test: (holder: Held) => boolean): boolean {
+    return this.#held.some(test);
   }
 
   #hasRoom(wants: Wants | undefined): boolean {

@@ -49,6 +49,16 @@ describe('weight', () => {
     expect(crowd.started).toEqual([1, 2, 3, 4, 5, 6, 7]);
   });
 
+  test('keeps nobody waiting behind a heavy call of a lower rank: who goes first and fits goes at once', async () => {
+    const { crowd, slots } = arranged({ maxConcurrent: 4, maxQueue: 10, priority: true, ...byTag });
+    void crowd.come(1, heavy(2));
+    void crowd.come(2, { ...heavy(3), priority: 'sheddable' });
+    void crowd.come(3, { priority: 'critical-plus' });
+    void crowd.come(4, { priority: 'best-effort' });
+    await Promise.resolve();
+    expect(slots.snapshot()).toMatchObject({ active: 2, taken: 3, queued: 2, waits: { count: 1, longest: 0 } });
+  });
+
   test('keeps nothing for a heavy call that has left: those behind it go in at once (B4)', async () => {
     const { crowd, end, clock, slots } = arranged({ maxConcurrent: 4, maxQueue: 10, maxWait: 100, ...byTag });
     const caller = new AbortController();

@@ -136,6 +136,7 @@ export class SlotGate implements Gate<Slot>, Way {
       if (waiter.due !== Infinity) this.#expiry.add(waiter, now);
       call.waiter = (failure) => this.#end(waiter, failure);
       if (this.scope.listening) this.#tell('queued', call, { active: slots.active, queued: slots.queued });
+      if (wants !== undefined) slots.serve();
     });
   }
 
