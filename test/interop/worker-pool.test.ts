@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { threadId, type Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
@@ -264,7 +264,17 @@ describe('a task that is cut short', () => {
     expect(pool.snapshot()['alive']).toBe(1);
   });
 
-  test('of ten threads only those of aborted tasks go', async () => {
+  test('tasks of one call one after the other leave nothing on its signal', async () => {
+    const pool = pooled();
+    const left = await pipeline([pool]).execute(async (call) => {
+      for (let n = 0; n < 5; n++) expect(await pool.work<number>(n)(call)).toBe(n);
+      await expect(pool.work('x', { name: 'failWith' })(call)).rejects.toBe('x');
+      return getEventListeners(call.signal, 'abort').length;
+    });
+    expect(left).toBe(0);
+  });
+
+  test('of several threads only those of aborted tasks go', async () => {
     const pool = pooled({ threads: 3 });
     const callers = [new AbortController(), new AbortController(), new AbortController()];
     const held = callers.map(() => new Held());
