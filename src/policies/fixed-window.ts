@@ -48,7 +48,7 @@ export interface FixedWindowOptions extends WindowOptions {
   readonly refused?: 'ignore' | 'count' | 'backoff';
   /** With `'backoff'`: what the window is prolonged to at most. @defaultValue `'24h'` */
   readonly maxBackoff?: Duration;
-  /** When a call is refused, everybody is for so long. @defaultValue `0` */
+  /** When a call is refused, everybody is for so long, and until the window closes at least. @defaultValue `0` */
   readonly blockFor?: Duration;
   /**
    * `true`: calls that are let in are held so that they spread over the window, the first one excepted; a duration: for that long at least. A {@link leakyBucket} spaces calls better.
