@@ -1,0 +1,82 @@
+import { rejectionShare } from '../../algorithms/limits/rejection.ts';
+import type { Wants } from '../../algorithms/lines/line.ts';
+import { Holder } from '../../algorithms/slots.ts';
+import type { Call } from '../../core/call.ts';
+import type { Failure, Outcome } from '../../core/outcome.ts';
+import type { Scope } from '../../core/scope.ts';
+import type { Slot, Way } from '../../stores/slots/shared-slots.ts';
+import { SlotGate, type SlotWords } from '../../stores/slots/slot-gate.ts';
+import type { PriorityThreshold } from '../../stores/priority-threshold.ts';
+import type { LearningSlots } from './learning-slots.ts';
+
+/** An adaptive limiter as one pipeline sees it. A pass without a time is that of a call that went by. */
+export class LimiterGate extends SlotGate {
+  readonly #limiter: LearningSlots;
+
+  constructor(limiter: LearningSlots, scope: Scope, words: SlotWords, until: 'work' | undefined) {
+    super(limiter, scope, words, until, false);
+    this.#limiter = limiter;
+  }
+
+  override enter(call: Call, now: number): Slot | Failure | Promise<Slot | Failure> {
+    const limiter = this.#limiter;
+    if (limiter.passesBy(call, this.scope)) return new Holder<Call, Way>(call, this);
+    return super.enter(call, now);
+  }
+
+  override settle = (slot: Slot, outcome: Outcome, now: number): void => {
+    const { begun } = slot;
+    if (begun === undefined) return;
+    this.#limiter.learn(slot.owner, begun, outcome, this.scope, now);
+    this.release(slot);
+  };
+
+  override cancel = (slot: Slot): void => {
+    if (slot.begun !== undefined) this.release(slot);
+  };
+
+  protected override granted = (slot: Slot, now: number): void => {
+    const { threshold } = this.#limiter;
+    slot.begun = now;
+    if (threshold === undefined) return;
+    threshold.started();
+    // One that waited was counted when it came.
+    if (!('since' in slot)) this.#arrived(threshold, slot.wants, 0, now);
+  };
+
+  /** Calls that may wait as far as the queue has room; the longer it is, the more of them may not. */
+  protected override barrier = (call: Call, wants: Wants | undefined): string | undefined => {
+    const limiter = this.#limiter;
+    const { slots, settings, threshold } = limiter;
+    const { limit, queued } = slots;
+    const share = rejectionShare(
+      queued,
+      Math.floor(settings.initialRejectionFactor * limit),
+      Math.floor(settings.maxRejectionFactor * limit),
+    );
+    if (threshold !== undefined) return this.#ranked(threshold, wants, share);
+    if (share === 0 || (share < 1 && this.scope.random() >= share)) return undefined;
+    return `its queue of ${queued} is long for that limit, so ${percent(share)} of the calls that come are turned away`;
+  };
+
+  #ranked(threshold: PriorityThreshold, wants: Wants | undefined, share: number): string | undefined {
+    const rank = wants?.rank ?? 0;
+    this.#arrived(threshold, wants, share, this.scope.clock.now());
+    if (rank < (threshold.threshold ?? -Infinity))
+      return `more calls come than it can serve; its threshold is at rank ${threshold.threshold}, and the call has ${rank}`;
+    if (share < 1) return undefined;
+    const { least } = this.#limiter.slots.line;
+    if (least === undefined || (least.wants?.rank ?? 0) >= rank) return `its queue is full of calls of rank ${rank} or higher`;
+    least.way.evict(least);
+    return undefined;
+  }
+
+  #arrived(threshold: PriorityThreshold, wants: Wants | undefined, pressure: number, now: number): void {
+    if (!threshold.arrived(wants?.rank ?? 0, pressure, now)) return;
+    this.#limiter.audience.emit('adaptive-limiter.threshold-changed', 'info', undefined, { threshold: threshold.threshold });
+  }
+}
+
+function percent(share: number): string {
+  return `${Math.round(100 * share)} %`;
+}
