@@ -6,9 +6,9 @@ import { span } from '../../core/clock.ts';
 import { DeadlineExceededError, OverloadedError, TimeoutError } from '../../core/errors.ts';
 import { made } from '../../core/made.ts';
 import { Failure, type Outcome, refuse } from '../../core/outcome.ts';
+import { RANKS } from '../../core/priority.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Gate, Narrowing } from '../../core/stage.ts';
-import { tell } from './conditions.ts';
 import type { Pressure } from './pressure.ts';
 import type { Stages } from './stages.ts';
 import type { Watch } from './watch.ts';
@@ -72,7 +72,7 @@ export class SystemGuardGate implements Gate<GuardPass> {
   #press(call: Call, now: number, at: number, load: number): GuardPass | Failure {
     const { pressure, stages } = this.#guard;
     const below = stages.refusedBelow(load);
-    if (below > 0 && call.rank < below) return this.#refuse(call, at, load);
+    if (below === RANKS || (below > 0 && call.rank < below)) return this.#refuse(call, at, load);
     pressure.begin(at);
     if (this.#scope.shadow) return new GuardPass(call, at);
     const patience = call.deadline === Infinity ? 1 : stages.patience(load);
@@ -111,11 +111,15 @@ export class SystemGuardGate implements Gate<GuardPass> {
   #refuse(call: Call, at: number, load: number): Failure {
     const { pressure, retryAfter } = this.#guard;
     const { pipeline, policy, stack } = this.#scope;
-    const { name } = pressure.heaviest(at);
-    const why =
-      name === undefined ? 'overloaded a moment ago' : tell(name, { ...pressure.readings, ...pressure.own(at) }[name], pressure.limits);
     const sheds = load < 1 ? `; ${call.priority} calls are shed from ${Math.round(load * 100)} % of it` : '';
     this.#guard.refused++;
-    return refuse(made(OverloadedError, `${pipeline}: ${policy}: ${why}${sheds}`, { pipeline, policy, key: call.key, retryAfter }, stack));
+    return refuse(
+      made(
+        OverloadedError,
+        `${pipeline}: ${policy}: ${pressure.reason(at)}${sheds}`,
+        { pipeline, policy, key: call.key, retryAfter },
+        stack,
+      ),
+    );
   }
 }

@@ -4,7 +4,18 @@ import { Bbr, type BbrSettings } from '../../algorithms/bbr.ts';
 import { LoadBuckets } from '../../algorithms/load-buckets.ts';
 import { Failure, type Outcome } from '../../core/outcome.ts';
 import { type SystemReading, type SystemReadings, calm } from '../../stores/system/readings.ts';
-import { type GuardReading, type OwnReading, type Thresholds, ambiguous, heaviest, loadOf, plain, wantedOf, whole } from './conditions.ts';
+import {
+  type GuardReading,
+  type OwnReading,
+  type Thresholds,
+  ambiguous,
+  heaviest,
+  loadOf,
+  plain,
+  tell,
+  wantedOf,
+  whole,
+} from './conditions.ts';
 
 /** When calls under way are asked whether the load matters. */
 export interface CheckSettings extends BbrSettings {
@@ -41,6 +52,9 @@ export class Pressure {
   #held = 0;
   #heldUntil = -Infinity;
   #counts = false;
+  /** Of the latest sample, once somebody has asked. */
+  #worst: Heaviest | undefined = undefined;
+  #words: string | undefined = undefined;
 
   constructor(limits: Thresholds, check: CheckSettings | undefined) {
     this.check = check;
@@ -90,10 +104,18 @@ export class Pressure {
 
   /** Whose load is the heaviest now. */
   heaviest(now: number): Heaviest {
-    const { limits } = this;
-    const system = heaviest([...ambiguous, ...plain], this.readings, limits);
-    const own = heaviest<OwnReading>(['inFlight', 'qps', 'averageTime'], this.own(now), limits);
+    const system = (this.#worst ??= heaviest([...ambiguous, ...plain], this.readings, this.#limits));
+    if (!this.#counts) return system;
+    const own = heaviest<OwnReading>(['inFlight', 'qps', 'averageTime'], this.own(now), this.#limits);
     return own.load > system.load ? own : system;
+  }
+
+  /** The same in words: why calls are refused. Of the process it is told once for each sample. */
+  reason(now: number): string {
+    const { name } = this.heaviest(now);
+    if (name === undefined) return 'the process was overloaded a moment ago';
+    if (name === 'inFlight' || name === 'qps' || name === 'averageTime') return tell(name, this.own(now)[name], this.#limits);
+    return (this.#words ??= tell(name, this.readings[name], this.#limits));
   }
 
   /** What the guard counts itself. */
@@ -153,6 +175,7 @@ export class Pressure {
   }
 
   #weigh(): void {
+    this.#worst = this.#words = undefined;
     this.#ambiguous = heaviest(ambiguous, this.readings, this.#limits).load;
     this.#plain = heaviest(plain, this.readings, this.#limits).load;
   }

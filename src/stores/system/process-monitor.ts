@@ -26,12 +26,12 @@ export interface SystemSources {
   /** Processor time of all threads, ms. */
   cpu(): number;
   /** Processors that the process may run on. */
-  parallelism(): number;
+  readonly parallelism: () => number;
   heap(): { readonly used: number; readonly limit: number };
   /** Bytes that the process occupies. */
   rss(): number;
   /** Bytes that the machine has. */
-  machineMemory(): number;
+  readonly machineMemory: () => number;
   activeHandles(): number;
   readonly readText: ReadText;
 }
@@ -122,17 +122,23 @@ export class ProcessMonitor implements SystemMonitor {
   #memory(now: number): Pick<SystemReadings, 'heapUsed' | 'memory' | 'rss' | 'activeHandles'> {
     const { used, limit } = this.#sources.heap();
     const rss = this.#sources.rss();
-    const available = Math.min(this.#limitsAt(now).memory, this.#sources.machineMemory());
-    return { heapUsed: used / limit, memory: rss / available, rss, activeHandles: this.#wantsHandles ? this.#sources.activeHandles() : 0 };
+    return {
+      heapUsed: used / limit,
+      memory: rss / this.#limitsAt(now).memory,
+      rss,
+      activeHandles: this.#wantsHandles ? this.#sources.activeHandles() : 0,
+    };
   }
 
   #cpus(now: number): number {
-    return Math.min(this.#limitsAt(now).cpus, Math.max(1, this.#sources.parallelism()));
+    return this.#limitsAt(now).cpus;
   }
 
   #limitsAt(now: number): CgroupLimits {
     if (this.#limits === undefined || now >= this.#limitsUntil) {
-      this.#limits = cgroupLimits(this.#sources.readText);
+      const { cpus, memory } = cgroupLimits(this.#sources.readText);
+      const { machineMemory, parallelism } = this.#sources;
+      this.#limits = { cpus: Math.min(cpus, Math.max(1, parallelism())), memory: Math.min(memory, machineMemory()) };
       this.#limitsUntil = now + LIMITS_EVERY;
     }
     return this.#limits;
