@@ -1,10 +1,14 @@
+import { Agent } from 'node:http';
+import express from 'express';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { guard } from 'breakwater/express';
 import { OptionsError, OverloadedError, TimeoutError, bulkhead, currentDeadline, hedge, pipeline, retry } from 'breakwater';
 import { type Arranged, VirtualClock, arrange, gateContract, policyContract, work } from 'breakwater/testing';
 import { type Priority, priorities } from '../../src/core/priority.ts';
 import { type SystemGuard, type SystemGuardOptions, systemGuard } from '../../src/policies/system-guard.ts';
 import type { SystemReadings } from '../../src/stores/system/readings.ts';
+import { type Reply, ask, serve } from '../http/serving.ts';
 import '../support/properties.ts';
 
 const overloaded = (): SystemGuard => systemGuard({ heapUsed: 0.9, monitor: { read: () => ({ heapUsed: 0.99 }) } });
@@ -488,4 +492,40 @@ test('a guard alone in a pipeline sets no timer of its own', async () => {
   expect(clock.pending).toBe(1);
   await clock.until(running);
   expect(clock.pending).toBe(0);
+});
+
+describe('in front of a server', () => {
+  test('answers 503 with Retry-After, sheddable requests first; the level says when to close connections; what takes too long is answered earlier', async () => {
+    let heapUsed = 0;
+    const door = systemGuard({
+      heapUsed: 0.5,
+      sampleInterval: 1,
+      actions: { tighten: 0.1 },
+      tightenTo: 1e-6,
+      monitor: { read: () => ({ heapUsed }) },
+    });
+    const app = express();
+    app.use((_req, res, next) => {
+      if (door.level === 'closing') res.set('Connection', 'close');
+      next();
+    });
+    app.use(guard([door], { deadline: '1m', priority: ({ url }) => (url === '/export' ? 'sheddable' : 'critical') }));
+    app.get('/slow', () => undefined);
+    app.get('/*path', (_req, res) => void res.json('served'));
+    const { port } = await serve(app);
+    const reply = async (load: number, path: string): Promise<Reply> => {
+      heapUsed = 0.5 * load;
+      await new Promise((resolve) => setTimeout(resolve, 3));
+      return ask(port, { path, agent: keepAlive });
+    };
+    const keepAlive = new Agent({ keepAlive: true });
+    onTestFinished(() => keepAlive.destroy());
+    expect(await reply(0.05, '/export')).toMatchObject({ status: 200, headers: { connection: 'keep-alive' } });
+    expect(await reply(0.97, '/export')).toMatchObject({ status: 503, headers: { 'retry-after': '10' } });
+    expect(await reply(0.97, '/item')).toMatchObject({ status: 200 });
+    expect(await reply(0.999_99, '/slow')).toMatchObject({ status: 504 });
+    expect(await reply(1.02, '/item')).toMatchObject({ status: 503, headers: { connection: 'keep-alive' } });
+    expect(await reply(1.2, '/item')).toMatchObject({ status: 503, headers: { connection: 'close' } });
+    expect(await reply(0.1, '/item')).toMatchObject({ status: 200 });
+  });
 });
