@@ -25,6 +25,7 @@ export class Places<Value> {
 
   /** Puts something there, or with `undefined` clears the place. */
   set(id: string, value: Value | undefined): void {
+    if (value === undefined && this.#taken === 0) return;
     const place = this.#placeOf(id);
     this.#taken += Number(value !== undefined) - Number(this.#values[place] !== undefined);
     this.#values[place] = value;

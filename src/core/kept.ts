@@ -28,13 +28,19 @@ export class Kept<Child extends GatePolicy = GatePolicy> {
     this.gate = gateOf(policy, scope);
   }
 
-  /** Takes a call through its gate. */
+  /** Takes a call through its gate. It counts from before: the gate may ask a function of the user's, which may do whatever it likes. */
   enter(call: Call, scope: Scope, now: number): KeptPass | Failure | Promise<KeptPass | Failure> {
     const gate = this.gateIn(scope);
-    const pass = gate.enter(call, now);
-    if (pass instanceof Failure) return pass;
+    let entered = false;
     this.calls++;
-    return pass instanceof Promise ? this.#wait(gate, pass, call) : new KeptPass(this, gate, pass, call);
+    try {
+      const pass = gate.enter(call, now);
+      entered = !(pass instanceof Failure);
+      if (pass instanceof Failure) return pass;
+      return pass instanceof Promise ? this.#wait(gate, pass, call) : new KeptPass(this, gate, pass, call);
+    } finally {
+      if (!entered) this.calls--;
+    }
   }
 
   gateIn(scope: Scope): Gate {

@@ -13,21 +13,19 @@
  * @module
  */
 
-import { LRUCache } from 'lru-cache';
-import { Places } from '../algorithms/places.ts';
-import { makeRoom } from '../algorithms/room.ts';
 import type { Call } from '../core/call.ts';
-import { detach, identify } from '../core/digest.ts';
 import { OptionsError, RejectedError } from '../core/errors.ts';
 import { made } from '../core/made.ts';
 import { type Duration, type Fields, count, duration, oneOf, readOptions, show } from '../core/options.ts';
 import { type CommonSettings, type Mode, type PolicyOptions, commonFields } from '../core/mode.ts';
-import { Kept, KeptPass } from '../core/kept.ts';
 import { type Failure, type Outcome, refuse } from '../core/outcome.ts';
 import { type GatePolicy, type Handler, type PlainData, mountAlone } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Gate, Narrowing } from '../core/stage.ts';
-import { strainedAmong } from '../core/strain.ts';
+import type { Entered, Resting } from './per-key/holdings.ts';
+import { Registry } from './per-key/registry.ts';
+
+export type { Resting };
 
 /** Options of {@link perKey}. */
 export interface PerKeyOptions extends PolicyOptions {
@@ -42,15 +40,8 @@ export interface PerKeyOptions extends PolicyOptions {
 declare module '../core/events.ts' {
   interface EventFields {
     'per-key.shared': { readonly size: number };
+    'per-key.dropped': { readonly key: string; readonly size: number };
   }
-}
-
-/**
- * A policy that can say whether it is as good as new at `now` (ms), calls under way aside: letting it go and making a new one for the same key changes
- * nothing. One that cannot say so counts as at rest when it was not asked for the time of `idle`.
- */
-export interface Resting {
-  atRest(now: number): boolean;
 }
 
 /** How many keys have a policy of their own (`size`), how many may (`max`), and how many policies are shared by keys for which there was no room. */
@@ -83,9 +74,6 @@ export const perKeyFields: Fields<PerKeySettings> = {
   ...commonFields,
 };
 
-/** So many policies, and no more than `max`, are shared by keys for which there is no room. */
-const MOST_SHARED = 1024;
-
 /**
  * Keeps a gate policy (limiter, bulkhead, circuit breaker, ...) for each `call.key`, made by `factory` when the key first comes. Keys never affect
  * each other, and any string is a key like any other.
@@ -112,11 +100,10 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
   readonly mode: Mode;
   readonly tracks: boolean;
   readonly settings: PerKeySettings;
+  readonly registry: Registry<Child>;
   readonly #factory: (key: string) => Child;
   readonly #specimen: Child | undefined;
   #latest: Child | undefined = undefined;
-  readonly #own: LRUCache<string | bigint, Kept<Child>>;
-  #shared: Places<Kept<Child>> | undefined = undefined;
 
   constructor(factory: (key: string) => Child, settings: PerKeySettings) {
     this.settings = settings;
@@ -126,23 +113,23 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
     this.#specimen = this.#try();
     this.childKind = this.#specimen?.kind ?? 'by key';
     this.tracks = this.#specimen?.tracks === true;
-    this.#own = new LRUCache({ max: settings.max });
+    this.registry = new Registry(settings, factory.length === 0, (key) => this.#make(key));
   }
 
   get size(): number {
-    return this.#own.size;
+    return this.registry.size;
   }
 
   get(key: string): Child | undefined {
-    return this.#own.peek(identify(key))?.policy;
+    return this.registry.policyOf(key);
   }
 
   keys(): string[] {
-    return Array.from(this.#own.keys(), (id) => (typeof id === 'string' ? id : `sha256:${id.toString(16).padStart(32, '0')}`));
+    return this.registry.keys();
   }
 
   gate(scope: Scope): Gate {
-    this.#shared ??= new Places(Math.min(this.settings.max, MOST_SHARED), scope.random() * 2 ** 32);
+    this.registry.join(scope);
     return new PerKeyGate(this as unknown as PerKeyPolicy<GatePolicy>, scope);
   }
 
@@ -151,42 +138,18 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
   }
 
   strained(call: Call): boolean {
-    const own = call.key === undefined ? undefined : this.get(call.key);
-    return own !== undefined && strainedAmong([own], call) !== undefined;
+    return call.key !== undefined && this.registry.isStrained(call.key, call);
   }
 
   snapshot(): PerKeySnapshot {
-    return { size: this.size, max: this.settings.max, shared: this.#shared?.taken ?? 0 };
+    const { size, shared } = this.registry;
+    return { size, max: this.settings.max, shared };
   }
 
   describe(): PlainData {
     const { max, idle, missing } = this.settings;
     const each = this.#factory.length > 0 ? undefined : this.#specimen;
     return { max, idle, missing, each: each === undefined ? 'by key' : { kind: each.kind, ...each.describe() } };
-  }
-
-  /** What is kept for this key: a policy of its own or, if there is no room, a shared one. */
-  find(key: string, gate: PerKeyGate, now: number): Kept<Child> {
-    const id = identify(key);
-    const found = this.#own.get(id) ?? this.#admit(key, id, gate, now);
-    found.seen = now;
-    return found;
-  }
-
-  #admit(key: string, id: string | bigint, { scope, inner }: PerKeyGate, now: number): Kept<Child> {
-    const shared = this.#shared as Places<Kept<Child>>;
-    const place = String(id);
-    const before = shared.get(place);
-    if (before !== undefined && !this.#atRest(before, now)) return before;
-    const fresh = new Kept(this.#make(key), inner, now);
-    const { max, idle } = this.settings;
-    const isIdle = ({ seen }: Kept): boolean => now - seen >= idle;
-    makeRoom(this.#own, this.size === max, isIdle, (kept) => this.#atRest(kept, now));
-    const room = this.size < max;
-    shared.set(place, room ? undefined : fresh);
-    if (room) this.#own.set(typeof id === 'string' ? detach(id) : id, fresh);
-    else if (scope.listening) scope.emit('per-key.shared', 'warn', undefined, { size: this.size });
-    return fresh;
   }
 
   /** What the factory makes of a key that nobody has. One that takes the key may not know it, so what is wrong with it only counts for a real key. */
@@ -208,51 +171,64 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
     const got = typeof policy?.kind === 'string' ? `a ${policy.kind}` : show(policy);
     throw new OptionsError([{ path: 'perKey', expected: 'a function that makes a limiter, bulkhead, circuit breaker or other gate', got }]);
   }
-
-  #atRest({ policy, calls, seen }: Kept<Child>, now: number): boolean {
-    if (calls > 0) return false;
-    const { atRest } = policy as Partial<Resting>;
-    return typeof atRest === 'function' ? atRest.call(policy, now) : now - seen >= this.settings.idle;
-  }
 }
 
 /** A pass: that of the key's own policy, or for a call without a key just the call as it goes on inward. */
-type Pass = KeptPass | Narrowing;
+type Pass = Exclude<Entered, Failure> | Unkeyed;
 
 /** The policies of all keys as one pipeline sees them. */
 class PerKeyGate implements Gate<Pass> {
   readonly narrows = true;
   readonly timeless = true;
-  readonly policy: PerKeyPolicy<GatePolicy>;
-  readonly scope: Scope;
+  readonly #registry: Registry<GatePolicy>;
+  readonly #refuses: boolean;
+  readonly #scope: Scope;
   /** What the policies of the keys see: their refusals and events name their kind too. */
-  readonly inner: Scope;
+  readonly #inner: Scope;
 
-  constructor(policy: PerKeyPolicy<GatePolicy>, scope: Scope) {
-    this.policy = policy;
-    this.scope = scope;
-    const name = scope.policy ?? policy.kind;
-    this.inner = name === policy.childKind ? scope : scope.for(`${name} (${policy.childKind})`);
+  constructor({ kind, childKind, registry, settings }: PerKeyPolicy<GatePolicy>, scope: Scope) {
+    this.#registry = registry;
+    this.#refuses = settings.missing === 'refuse';
+    this.#scope = scope;
+    const name = scope.policy ?? kind;
+    this.#inner = name === childKind ? scope : scope.for(`${name} (${childKind})`);
   }
 
   enter(call: Call, now: number): Pass | Failure | Promise<Pass | Failure> {
     const { key } = call;
-    if (key !== undefined) return this.policy.find(key, this, now).enter(call, this.inner, now);
-    return this.policy.settings.missing === 'pass' ? { inner: call } : this.#refuse();
+    if (key !== undefined) return this.#registry.enter(key, call, this.#scope, this.#inner, now);
+    return this.#refuses ? this.#refuse() : new Unkeyed(call);
   }
 
   settle(pass: Pass, outcome: Outcome): void {
-    if (pass instanceof KeptPass) pass.settle(outcome);
+    pass.settle(outcome);
   }
 
   cancel(pass: Pass): void {
-    if (pass instanceof KeptPass) pass.cancel();
+    pass.cancel();
   }
 
   #refuse(): Failure {
-    const { pipeline, policy, stack } = this.scope;
+    const { pipeline, policy, stack } = this.#scope;
     return refuse(
       made(RejectedError, `${pipeline}: ${policy} refuses calls without a key (missing: 'refuse')`, { pipeline, policy }, stack),
     );
+  }
+}
+
+/** The pass of a call without a key, of which nobody keeps count. */
+class Unkeyed implements Narrowing {
+  readonly inner: Call;
+
+  constructor(call: Call) {
+    this.inner = call;
+  }
+
+  settle(): void {
+    // nothing was counted
+  }
+
+  cancel(): void {
+    // nothing is to be given back
   }
 }

@@ -22,6 +22,16 @@ export interface Meter<Cost = number, Receipt = unknown> {
   copy(): Meter<Cost, Receipt>;
 }
 
+/** A meter whose state is so many numbers and nothing else: written down, it can be taken on by another one with the same limit. */
+export interface Portable {
+  /** How many; 0 if this one's state is more than that. */
+  readonly width: number;
+  /** Writes them down from `at` on. */
+  save(to: Float64Array, at: number): void;
+  /** Takes them on, in place of its own. */
+  load(from: Float64Array, at: number): void;
+}
+
 /** A timer that fires up to this much late (ms) is no news; later, it was held up by a blocked event loop. */
 export const LATENESS = 20;
 /** Whoever comes early by this much (ms) is let in: it is less than clocks can tell, and it stays on the books. */

@@ -1,4 +1,4 @@
-import { type Meter, ROUNDING, leeway } from './meter.ts';
+import { type Meter, type Portable, ROUNDING, leeway } from './meter.ts';
 
 /** What a bucket allows: so many tokens come back in each `per` ms, until `burst` are there. */
 export interface Limit {
@@ -14,7 +14,7 @@ export interface Limit {
  *
  * After Turner, "New Directions in Communications", IEEE Communications Magazine 24(10), 1986; reservations as in Go's `x/time/rate`.
  */
-export class Bucket implements Meter<number, number> {
+export class Bucket implements Meter<number, number>, Portable {
   limit: Limit;
   /** Tokens at the time `at`. */
   tokens: number;
@@ -74,6 +74,20 @@ export class Bucket implements Meter<number, number> {
 
   copy(): Bucket {
     return new Bucket(this.limit, this.tokens, this.at);
+  }
+
+  get width(): number {
+    return 2;
+  }
+
+  save(to: Float64Array, at: number): void {
+    to[at] = this.tokens;
+    to[at + 1] = this.at;
+  }
+
+  load(from: Float64Array, at: number): void {
+    this.tokens = from[at] as number;
+    this.at = from[at + 1] as number;
   }
 
   /**

@@ -1,0 +1,142 @@
+import { LRUCache } from 'lru-cache';
+import { Places } from '../../algorithms/places.ts';
+import { type Recent, makeRoom } from '../../algorithms/room.ts';
+import { Audience } from '../../core/audience.ts';
+import type { Call } from '../../core/call.ts';
+import { detach, identify } from '../../core/digest.ts';
+import type { GatePolicy } from '../../core/policy.ts';
+import type { Scope } from '../../core/scope.ts';
+import { type Entered, type Held, Holdings } from './holdings.ts';
+
+/** What a key is held under. */
+type Id = ReturnType<typeof identify>;
+
+/** So many policies, and no more than `max`, are shared by keys for which there is no room. */
+const MOST_SHARED = 1024;
+
+/**
+ * Which key has which policy: one of its own for each of at most `max` keys, the latest asked for last, and shared ones for those for whom there is no
+ * room. Only what is at rest is let go.
+ */
+export class Registry<Child extends GatePolicy> {
+  readonly #audience = new Audience();
+  readonly #holdings: Holdings<Child>;
+  readonly #max: number;
+  readonly #idle: number;
+  readonly #make: (key: string) => Child;
+  readonly #own: LRUCache<Id, Held<Child>>;
+  #shared: Places<Held<Child>> | undefined = undefined;
+  /** The keys that have one of their own, in the order in which they go. */
+  readonly #line: Recent<Id, Held<Child>>;
+  /** Nobody has been idle for long enough before that, ms. */
+  #idleFrom = -Infinity;
+
+  /** `make` makes a policy for a key; `alike`: the same for each. */
+  constructor({ max, idle }: { readonly max: number; readonly idle: number }, alike: boolean, make: (key: string) => Child) {
+    this.#max = max;
+    this.#idle = idle;
+    this.#make = make;
+    this.#holdings = new Holdings(alike);
+    const own = new LRUCache<Id, Held<Child>>({ max });
+    this.#own = own;
+    this.#line = { rkeys: () => own.rkeys(), peek: (id) => own.peek(id), get: (id) => own.get(id), delete: (id) => this.#drop(id) };
+  }
+
+  get size(): number {
+    return this.#own.size;
+  }
+
+  /** Policies that are shared. */
+  get shared(): number {
+    return this.#shared?.taken ?? 0;
+  }
+
+  /** The keys that have a policy of their own, latest asked for first; instead of a long one its hash. */
+  keys(): string[] {
+    return Array.from(this.#own.keys(), shown);
+  }
+
+  policyOf(key: string): Child | undefined {
+    const held = this.#own.peek(identify(key));
+    return held === undefined ? undefined : this.#holdings.policyOf(held, () => this.#make(key));
+  }
+
+  isStrained(key: string, call: Call): boolean {
+    const held = this.#own.peek(identify(key));
+    return held !== undefined && this.#holdings.isStrained(held, call);
+  }
+
+  /** A pipeline mounts it. */
+  join(scope: Scope): void {
+    this.#shared ??= new Places(Math.min(this.#max, MOST_SHARED), scope.random() * 2 ** 32);
+    this.#audience.add(scope);
+  }
+
+  /** Takes a call through the gate of its key, as `inner` sees it. */
+  enter(key: string, call: Call, outer: Scope, inner: Scope, now: number): Entered | Promise<Entered> {
+    const id = identify(key);
+    let held = this.#own.get(id);
+    if (held === undefined) held = this.#admit(key, id, call, outer, inner, now);
+    else this.#holdings.see(held, now);
+    const answer = this.#holdings.enter(held, call, inner, now);
+    if (now >= this.#idleFrom) this.#tidy(now);
+    return answer;
+  }
+
+  #admit(key: string, id: Id, call: Call, outer: Scope, inner: Scope, now: number): Held<Child> {
+    const shared = this.#shared as Places<Held<Child>>;
+    const place = String(id);
+    const before = shared.get(place);
+    if (before !== undefined && !this.#isAtRest(before, now)) {
+      this.#holdings.see(before, now);
+      return before;
+    }
+    const policy = this.#make(key);
+    if (this.size === this.#max) makeRoom(this.#line, true, always, (held) => this.#isAtRest(held, now));
+    const room = this.size < this.#max;
+    if (before !== undefined) this.#holdings.letGo(before);
+    const held = this.#holdings.hold(policy, inner, now);
+    shared.set(place, room ? undefined : held);
+    if (room) this.#own.set(typeof id === 'string' ? detach(id) : id, held);
+    else if (outer.listening) outer.emit('per-key.shared', 'warn', call, { size: this.size });
+    return held;
+  }
+
+  /** Lets go of a few that have been idle for long, if they are at rest. The others are looked at again once they have been for as long once more. */
+  #tidy(now: number): void {
+    this.#idleFrom = now + this.#idle;
+    const isIdle = (held: Held<Child>): boolean => {
+      const from = this.#holdings.seen(held) + this.#idle;
+      this.#idleFrom = Math.max(from, now);
+      return from <= now;
+    };
+    const mayGo = (held: Held<Child>): boolean => {
+      const atRest = this.#isAtRest(held, now);
+      if (!atRest) this.#holdings.see(held, now);
+      return atRest;
+    };
+    makeRoom(this.#line, false, isIdle, mayGo);
+  }
+
+  #isAtRest(held: Held<Child>, now: number): boolean {
+    return this.#holdings.isAtRest(held, now - this.#idle, now);
+  }
+
+  #drop(id: Id): boolean {
+    const held = this.#own.peek(id) as Held<Child>;
+    this.#own.delete(id);
+    this.#holdings.letGo(held);
+    this.#audience.emit('per-key.dropped', 'debug', undefined, { key: shown(id), size: this.size });
+    return true;
+  }
+}
+
+/** Where there must be room it does not matter how long somebody has been idle. */
+function always(): boolean {
+  return true;
+}
+
+/** A key as `keys()` shows it. */
+function shown(id: Id): string {
+  return typeof id === 'string' ? id : `sha256:${id.toString(16).padStart(32, '0')}`;
+}
