@@ -7,11 +7,13 @@ import {
   type EventField,
   type EventRow,
   type OptionRow,
+  adapted,
   errors,
   errorsOf,
   eventFiles,
   eventsOf,
   fieldsOf,
+  homeOf,
   kinds,
   optionsOf,
   root,
@@ -51,11 +53,11 @@ export async function render(page: string): Promise<string> {
 
 async function table(what: string, of: string | undefined, page: string): Promise<string> {
   const kind = of ?? basename(page, '.md');
-  const policy = kinds().includes(kind);
+  const policy = [...kinds(), ...adapted()].includes(kind);
   if (what === 'ratios') return ratios();
   if (what === 'options') return optionTable(policy ? await optionsOf(kind) : fieldsOf(kind));
   if (what === 'errors') return errorTable(policy ? errorsOf(kind) : undefined);
-  if (policy) return eventTable(eventsOf(`policies/${kind}.ts`));
+  if (policy) return eventTable(eventsOf(`${homeOf(kind)}.ts`));
   return eventTable(of === undefined ? eventFiles().flatMap((path) => eventsOf(path)) : eventsOf(`core/${of}.ts`));
 }
 

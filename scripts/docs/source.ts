@@ -9,7 +9,7 @@ import type { Field } from '../../src/core/options.ts';
 export const root: string = join(import.meta.dirname, '..', '..');
 
 const program = ts.createProgram(
-  [join(root, 'src', 'index.ts'), ...filesIn('policies'), ...filesIn('http'), ...filesIn('testing')],
+  [join(root, 'src', 'index.ts'), ...filesIn('policies'), ...filesIn('http'), ...filesIn('interop'), ...filesIn('testing')],
   configured(),
 );
 const checker = program.getTypeChecker();
@@ -59,6 +59,16 @@ export function kinds(): readonly string[] {
   return filesIn('policies').map((file) => basename(file, '.ts'));
 }
 
+/** The same of policies that stand on a library and have an entry point of their own. */
+export function adapted(): readonly string[] {
+  return filesIn('interop').map((file) => basename(file, '.ts'));
+}
+
+/** The file of a policy, relative to src, without its ending. */
+export function homeOf(kind: string): string {
+  return `${adapted().includes(kind) ? 'interop' : 'policies'}/${kind}`;
+}
+
 /** `circuit-breaker` -> `circuitBreaker`. */
 export function camel(kind: string): string {
   return kind.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
@@ -66,7 +76,7 @@ export function camel(kind: string): string {
 
 /** Options of a policy: what its table accepts, with the meaning from the comments of its options type. */
 export async function optionsOf(kind: string): Promise<readonly OptionRow[]> {
-  const file = join(root, 'src', 'policies', `${kind}.ts`);
+  const file = join(root, 'src', `${homeOf(kind)}.ts`);
   const module = (await import(/* @vite-ignore */ pathToFileURL(file).href)) as Record<string, unknown>;
   const table = module[`${camel(kind)}Fields`];
   if (table === undefined) throw new Error(`${kind}: no ${camel(kind)}Fields`);
@@ -171,7 +181,7 @@ export function errorsOf(kind: string): readonly string[] {
 
 /** The file of a policy, and those in its room. */
 function filesOf(kind: string): readonly ts.SourceFile[] {
-  const home = join(root, 'src', 'policies', kind).replaceAll('\\', '/');
+  const home = join(root, 'src', homeOf(kind)).replaceAll('\\', '/');
   return sources().filter(({ fileName }) => fileName === `${home}.ts` || fileName.startsWith(`${home}/`));
 }
 
