@@ -65,10 +65,20 @@ export class Traffic {
   /** Lets it all happen; `after` is called after each. */
   async run(list: readonly Command[], after: () => void = () => undefined): Promise<void> {
     for (const command of list) {
-      await this.#do(command);
-      await this.clock.advance(0);
+      await this.step(command);
       after();
     }
+    await this.finish();
+  }
+
+  /** Lets one thing happen. */
+  async step(command: Command): Promise<void> {
+    await this.#do(command);
+    await this.clock.advance(0);
+  }
+
+  /** All who still wait give up. */
+  async finish(): Promise<void> {
     for (const caller of this.#callers) caller.abort();
     await this.clock.runAll();
     expect(this.clock.pending).toBe(0);
