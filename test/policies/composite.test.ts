@@ -103,17 +103,20 @@ describe('a composite', () => {
     expect(clock.pending).toBe(0);
   });
 
-  test('those who wait for one of the limits by itself are not overtaken', async () => {
-    const shared = tokenBucket({ rate: 1, burst: 1, maxWait: '1m' });
+  test('those who wait for one of the limits by itself are not overtaken, by small calls neither', async () => {
+    const shared = tokenBucket({ rate: 1, burst: 2, maxWait: '1m', cost: ({ tags }) => Number(tags['cost'] ?? 1) });
     const clock = new VirtualClock();
     const both = pipeline([composite([shared, tokenBucket({ rate: 100 })], { maxWait: '1m' })], { clock });
     const alone = pipeline([shared], { clock });
-    await alone.execute(() => 1);
+    const tags = { cost: 2 };
+    await alone.execute(() => 1, { tags });
     const order: string[] = [];
-    const calls = [alone.execute(() => order.push(`alone at ${clock.now()}`)), both.execute(() => order.push(`both at ${clock.now()}`))];
-    expect(both.tryAcquire().admitted).toBe(false);
-    await clock.until(Promise.all(calls));
-    expect(order).toEqual(['alone at 1000', 'both at 2000']);
+    const large = alone.execute(() => order.push(`alone at ${clock.now()}`), { tags });
+    await clock.advance(1500); // there is a token, and it is for the one who waits for two
+    expect(both.tryAcquire()).toMatchObject({ admitted: false, retryAfter: 1500 });
+    const small = both.execute(() => order.push(`both at ${clock.now()}`));
+    await clock.until(Promise.all([large, small]));
+    expect(order).toEqual(['alone at 2000', 'both at 3000']);
   });
 
   test('waits first come, first served, and refuses at once what is hopeless', async () => {
