@@ -6,7 +6,7 @@ const KNOWN = 1024;
 const FEW = 10;
 /** A smaller share of calls too many is chance. */
 const CHANCE = 0.05;
-/** What a full queue adds to the share that is turned away, so that it gets shorter. */
+/** So much of those that would be let in is turned away, too, while the queue is full, so that it gets shorter. */
 const PUSH = 0.1;
 
 /**
@@ -57,7 +57,7 @@ export class RankThreshold {
     // Nobody came for longer than an interval: what was too much then is not any more.
     const late = now >= this.#ends + this.#interval;
     const excess = late || this.#arrivals < FEW ? 0 : Math.max(0, 1 - this.#starts / this.#arrivals);
-    this.rate = excess < CHANCE ? 0 : Math.min(1, excess + PUSH * this.#pressure);
+    this.rate = excess < CHANCE ? 0 : excess + PUSH * this.#pressure * (1 - excess);
     this.#sorted = this.#ranks.slice(0, Math.min(this.#known, KNOWN)).sort();
     const place = Math.min(this.#sorted.length - 1, Math.floor(this.rate * this.#sorted.length));
     this.threshold = this.rate === 0 ? -Infinity : (this.#sorted[place] as number);
