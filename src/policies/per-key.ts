@@ -13,6 +13,7 @@
  * @module
  */
 
+import { LRUCache } from 'lru-cache';
 import type { Call } from '../core/call.ts';
 import { OptionsError, RejectedError } from '../core/errors.ts';
 import { made } from '../core/made.ts';
@@ -113,7 +114,7 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
     this.#specimen = this.#try();
     this.childKind = this.#specimen?.kind ?? 'by key';
     this.tracks = this.#specimen?.tracks === true;
-    this.registry = new Registry(settings, factory.length === 0, (key) => this.#make(key));
+    this.registry = new Registry<Child>(new LRUCache({ max: settings.max }), settings, factory.length === 0, (key) => this.#make(key));
   }
 
   get size(): number {
@@ -130,7 +131,7 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
 
   gate(scope: Scope): Gate {
     this.registry.join(scope);
-    return new PerKeyGate(this as unknown as PerKeyPolicy<GatePolicy>, scope);
+    return new PerKeyGate(this, scope);
   }
 
   mount(next: Handler, scope: Scope): Handler {

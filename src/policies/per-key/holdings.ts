@@ -29,7 +29,8 @@ export class Holdings<Child extends GatePolicy> {
 
   /** Holds a new policy from now on. */
   hold(policy: Child, scope: Scope, now: number): Held<Child> {
-    if (this.#alike && (this.#ledger?.size ?? 0) === 0) this.#ledger = isPlain(policy) ? new Ledger(policy, scope, now) : undefined;
+    if (this.#alike && (this.#ledger?.size ?? 0) === 0 && this.#ledger?.suits(policy, scope) !== true)
+      this.#ledger = isPlain(policy) ? new Ledger(policy, scope, now) : undefined;
     return this.#ledger?.suits(policy, scope) === true ? this.#ledger.open(policy, now) : new Kept(policy, scope, now);
   }
 

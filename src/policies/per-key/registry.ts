@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache';
 import { Places } from '../../algorithms/places.ts';
 import { type Recent, makeRoom } from '../../algorithms/room.ts';
 import { Audience } from '../../core/audience.ts';
@@ -9,10 +8,24 @@ import type { Scope } from '../../core/scope.ts';
 import { type Entered, type Held, Holdings } from './holdings.ts';
 
 /** What a key is held under. */
-type Id = ReturnType<typeof identify>;
+export type Id = ReturnType<typeof identify>;
+
+/** What is held for whom, in the order of its use. */
+export interface Shelf<Value> extends Recent<Id, Value> {
+  readonly size: number;
+  set(id: Id, value: Value): unknown;
+  /** The latest used first. */
+  keys(): Iterable<Id>;
+}
 
 /** So many policies, and no more than `max`, are shared by keys for which there is no room. */
 const MOST_SHARED = 1024;
+
+/** How many keys may have one of their own, and how long (ms) one that is not asked for stays at least. */
+interface Bounds {
+  readonly max: number;
+  readonly idle: number;
+}
 
 /**
  * Which key has which policy: one of its own for each of at most `max` keys, the latest asked for last, and shared ones for those for whom there is no
@@ -24,21 +37,22 @@ export class Registry<Child extends GatePolicy> {
   readonly #max: number;
   readonly #idle: number;
   readonly #make: (key: string) => Child;
-  readonly #own: LRUCache<Id, Held<Child>>;
+  readonly #own: Shelf<Held<Child>>;
   #shared: Places<Held<Child>> | undefined = undefined;
   /** The keys that have one of their own, in the order in which they go. */
   readonly #line: Recent<Id, Held<Child>>;
+  /** Events to be sent once the call is in: listeners may make calls too. */
+  readonly #news: (() => void)[] = [];
   /** Nobody has been idle for long enough before that, ms. */
   #idleFrom = -Infinity;
 
-  /** `make` makes a policy for a key; `alike`: the same for each. */
-  constructor({ max, idle }: { readonly max: number; readonly idle: number }, alike: boolean, make: (key: string) => Child) {
+  /** `own` must have room for `max`; `make` makes a policy for a key; `alike`: the same for each. */
+  constructor(own: Shelf<Held<Child>>, { max, idle }: Bounds, alike: boolean, make: (key: string) => Child) {
+    this.#own = own;
     this.#max = max;
     this.#idle = idle;
     this.#make = make;
     this.#holdings = new Holdings(alike);
-    const own = new LRUCache<Id, Held<Child>>({ max });
-    this.#own = own;
     this.#line = { rkeys: () => own.rkeys(), peek: (id) => own.peek(id), get: (id) => own.get(id), delete: (id) => this.#drop(id) };
   }
 
@@ -75,31 +89,41 @@ export class Registry<Child extends GatePolicy> {
   /** Takes a call through the gate of its key, as `inner` sees it. */
   enter(key: string, call: Call, outer: Scope, inner: Scope, now: number): Entered | Promise<Entered> {
     const id = identify(key);
-    let held = this.#own.get(id);
-    if (held === undefined) held = this.#admit(key, id, call, outer, inner, now);
-    else this.#holdings.see(held, now);
+    const held = this.#own.get(id) ?? this.#admit(key, id, call, outer, inner, now);
+    this.#holdings.see(held, now);
     const answer = this.#holdings.enter(held, call, inner, now);
     if (now >= this.#idleFrom) this.#tidy(now);
+    if (this.#news.length > 0) this.#tell();
     return answer;
   }
 
   #admit(key: string, id: Id, call: Call, outer: Scope, inner: Scope, now: number): Held<Child> {
-    const shared = this.#shared as Places<Held<Child>>;
     const place = String(id);
-    const before = shared.get(place);
-    if (before !== undefined && !this.#isAtRest(before, now)) {
-      this.#holdings.see(before, now);
-      return before;
-    }
+    const shared = this.#busyAt(place, now);
+    if (shared !== undefined) return shared;
     const policy = this.#make(key);
+    const meanwhile = this.#own.get(id) ?? this.#busyAt(place, now); // whoever made the policy may have made calls too
+    if (meanwhile !== undefined) return meanwhile;
     if (this.size === this.#max) makeRoom(this.#line, true, always, (held) => this.#isAtRest(held, now));
     const room = this.size < this.#max;
-    if (before !== undefined) this.#holdings.letGo(before);
     const held = this.#holdings.hold(policy, inner, now);
-    shared.set(place, room ? undefined : held);
+    this.#share(place, room ? undefined : held);
     if (room) this.#own.set(typeof id === 'string' ? detach(id) : id, held);
-    else if (outer.listening) outer.emit('per-key.shared', 'warn', call, { size: this.size });
+    else if (outer.listening) this.#news.push(() => outer.emit('per-key.shared', 'warn', call, { size: this.size }));
     return held;
+  }
+
+  /** What is shared at this place, if it may not be let go. */
+  #busyAt(place: string, now: number): Held<Child> | undefined {
+    const held = this.#shared?.get(place);
+    return held === undefined || this.#isAtRest(held, now) ? undefined : held;
+  }
+
+  /** Puts something in place of what is shared there. */
+  #share(place: string, held: Held<Child> | undefined): void {
+    const before = this.#shared?.get(place);
+    if (before !== undefined) this.#holdings.letGo(before);
+    this.#shared?.set(place, held);
   }
 
   /** Lets go of a few that have been idle for long, if they are at rest. The others are looked at again once they have been for as long once more. */
@@ -126,8 +150,14 @@ export class Registry<Child extends GatePolicy> {
     const held = this.#own.peek(id) as Held<Child>;
     this.#own.delete(id);
     this.#holdings.letGo(held);
-    this.#audience.emit('per-key.dropped', 'debug', undefined, { key: shown(id), size: this.size });
+    const { size } = this;
+    this.#news.push(() => this.#audience.emit('per-key.dropped', 'debug', undefined, { key: shown(id), size }));
     return true;
+  }
+
+  /** Tells what there is to tell. */
+  #tell(): void {
+    for (const tell of this.#news.splice(0)) tell();
   }
 }
 
