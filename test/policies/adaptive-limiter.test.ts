@@ -60,7 +60,7 @@ function arranged(options: AdaptiveLimiterOptions, seed = 1) {
     const done = all.run(
       () =>
         new Promise<string>((resolve, reject) => {
-          endings.push((error) => (error === undefined ? resolve('done') : reject(error as Error)));
+          endings.push((error) => (error === undefined ? resolve('done') : reject(error)));
         }),
       how,
     );
@@ -285,6 +285,18 @@ describe('priorities', () => {
     expect(await high).toBe('done');
   });
 
+  test('also where the queue is shorter than the limit would allow (A5)', async () => {
+    const { limiter, come } = arranged({ max: 10, maxQueue: 3, priority: true });
+    for (let i = 0; i < 10; i++) void come();
+    const waiting = [1, 2, 3].map((level) => come({ priority: 'sheddable', priorityLevel: level }));
+    expect(await reasonOf(come({ priority: 'best-effort' }))).toMatchObject({
+      message: expect.stringMatching(/its queue is full of calls of rank \d+ or higher$/) as string,
+    });
+    void come({ priority: 'critical' });
+    expect(await reasonOf(waiting[0] as Promise<unknown>)).toBeInstanceOf(BulkheadFullError);
+    expect(limiter.snapshot()).toMatchObject({ queued: 3, evicted: 1, refused: 1 });
+  });
+
   test('while more come than can be served, those of low rank are turned away at the door, and no more than must be', async () => {
     const { limiter, come, endings, clock, events } = arranged({ ...ranked, max: 10, aging: Infinity });
     const random = seededRandom(3);
@@ -349,11 +361,11 @@ describe('around it', () => {
 
   test('at rest once nobody is in it and what it knows is old', async () => {
     const { limiter, round, clock } = arranged({});
-    const { atRest } = limiter as unknown as { atRest(now: number): boolean };
-    expect(atRest.call(limiter, 0)).toBe(true);
+    const atRest = (now: number): unknown => (limiter as unknown as { atRest(now: number): boolean }).atRest(now);
+    expect(atRest(0)).toBe(true);
     await round(20, 10);
-    expect(atRest.call(limiter, clock.now())).toBe(false);
-    expect(atRest.call(limiter, clock.now() + 300_000)).toBe(true);
+    expect(atRest(clock.now())).toBe(false);
+    expect(atRest(clock.now() + 300_000)).toBe(true);
   });
 
   test('pipelines that hold the same one share its slots and its limit', async () => {

@@ -51,7 +51,7 @@ export interface Seen {
   /** Requests a second that were answered, and those in time, after the warm-up. */
   readonly throughput: number;
   /** A quantile of the round trips after the warm-up, ms. */
-  quantile(p: number): number;
+  readonly quantile: (p: number) => number;
 }
 
 /** How to drive. Times are ms. */

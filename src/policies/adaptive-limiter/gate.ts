@@ -1,4 +1,3 @@
-import { rejectionShare } from '../../algorithms/limits/rejection.ts';
 import type { Wants } from '../../algorithms/lines/line.ts';
 import { Holder } from '../../algorithms/slots.ts';
 import type { Call } from '../../core/call.ts';
@@ -46,14 +45,7 @@ export class LimiterGate extends SlotGate {
 
   /** Calls that may wait as far as the queue has room; the longer it is, the more of them may not. */
   protected override barrier = (call: Call, wants: Wants | undefined): string | undefined => {
-    const limiter = this.#limiter;
-    const { slots, settings, threshold } = limiter;
-    const { limit, queued } = slots;
-    const share = rejectionShare(
-      queued,
-      Math.floor(settings.initialRejectionFactor * limit),
-      Math.floor(settings.maxRejectionFactor * limit),
-    );
+    const { threshold, pressure: share, queued } = this.#limiter;
     if (threshold !== undefined) return this.#ranked(threshold, wants, share);
     if (share === 0 || (share < 1 && this.scope.random() >= share)) return undefined;
     return `its queue of ${queued} is long for that limit, so ${percent(share)} of the calls that come are turned away`;

@@ -1,5 +1,6 @@
 import { limitOf } from '../../algorithms/limits/kinds.ts';
 import { Learner } from '../../algorithms/limits/learner.ts';
+import { rejectionShare } from '../../algorithms/limits/rejection.ts';
 import type { Call } from '../../core/call.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import type { Scope } from '../../core/scope.ts';
@@ -31,11 +32,13 @@ export class LearningSlots extends SharedSlots {
   constructor(settings: AdaptiveLimiterSettings) {
     const { algorithm, min, max, maxBaseline, coldSamples, slowStart } = settings;
     const initial = initialOf(settings);
-    super(slowStart ? min : initial, settings);
+    const ranked = settings.priority !== false;
+    // Who is turned away where ranks count, the gate decides alone: the queue is never full before that.
+    super(slowStart ? min : initial, ranked ? { ...settings, maxQueue: settings.maxQueue + 1 } : settings);
     this.settings = settings;
     const limit = limitOf(algorithm, { min, max, initial }, maxBaseline);
     this.#learner = new Learner(limit, windowOf(algorithm), coldSamples, slowStart ? min : undefined);
-    this.threshold = settings.threshold ?? (settings.priority === false ? undefined : priorityThreshold());
+    this.threshold = settings.threshold ?? (ranked ? priorityThreshold() : undefined);
   }
 
   get limit(): number {
@@ -44,6 +47,13 @@ export class LearningSlots extends SharedSlots {
 
   get inflight(): number {
     return this.slots.taken;
+  }
+
+  /** The share of newcomers that are too many, 0 to 1, by how many wait. */
+  get pressure(): number {
+    const { initialRejectionFactor, maxRejectionFactor, maxQueue } = this.settings;
+    const most = Math.min(maxQueue, Math.floor(maxRejectionFactor * this.limit));
+    return rejectionShare(this.queued, Math.min(most, Math.floor(initialRejectionFactor * this.limit)), most);
   }
 
   /** Whether a call goes by without taking part. */
