@@ -120,15 +120,12 @@ export function adaptiveRate<Sees = unknown>(options: AdaptiveRateOptions<Sees> 
 }
 
 class AdaptiveRatePolicy extends CountedLimiter<CubicRate, number> implements AdaptiveRate {
+  readonly kind = 'adaptive-rate';
   declare readonly terms: AdaptiveRateSettings;
   readonly #audience = new Audience();
 
   constructor(settings: AdaptiveRateSettings) {
     super(new CubicRate(settings, 0), settings);
-  }
-
-  get kind(): 'adaptive-rate' {
-    return 'adaptive-rate';
   }
 
   get law(): string {

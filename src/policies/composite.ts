@@ -94,6 +94,7 @@ export function composite(limits: readonly GatePolicy[], options: CompositeOptio
 }
 
 class CompositePolicy extends SharedLimiter<Meters, Costs, readonly unknown[]> implements Composite {
+  readonly kind = 'composite';
   readonly limits: readonly AnyLimiter[];
   #ownLine: WaitingLine<Costs, readonly unknown[]> | undefined = undefined;
   /** What was asked for last, and when: that is what a refusal is about. */
@@ -103,10 +104,6 @@ class CompositePolicy extends SharedLimiter<Meters, Costs, readonly unknown[]> i
   constructor(limits: readonly AnyLimiter[], terms: LimiterTerms) {
     super(new Meters(limits.map((limit) => new Part(limit))), terms);
     this.limits = limits;
-  }
-
-  get kind(): 'composite' {
-    return 'composite';
   }
 
   get law(): string {

@@ -117,14 +117,11 @@ function slackOf({ rate, per, pacing }: Pick<WarmUpSettings, 'rate' | 'per' | 'p
 }
 
 class WarmUpPolicy extends CountedLimiter<Warming, Charge> implements WarmUp {
+  readonly kind = 'warm-up';
   declare readonly terms: Terms;
 
   constructor(terms: Terms) {
     super(new Warming(terms, 0, terms.slack), terms);
-  }
-
-  get kind(): 'warm-up' {
-    return 'warm-up';
   }
 
   get law(): string {

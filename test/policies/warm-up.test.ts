@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, test } from 'vitest';
-import { OptionsError, RateLimitedError, bulkhead, pipeline } from 'breakwater';
+import { OptionsError, RateLimitedError, bulkhead, perKey, pipeline } from 'breakwater';
 import { VirtualClock, arrange, gateContract, policyContract, work } from 'breakwater/testing';
 import { type WarmUpOptions, warmUp } from '../../src/policies/warm-up.ts';
 
@@ -157,6 +157,18 @@ describe('a warm-up', () => {
     const [a, b] = [pipeline([limit], { clock, name: 'a' }), pipeline([limit], { clock, name: 'b' })];
     const calls = [a, b, a, b].map((p) => p.execute(() => clock.now()));
     expect(await clock.until(Promise.all(calls))).toEqual([0, 100, 200, 300]);
+  });
+
+  test('keys never affect each other: each is let in as if it were alone (L5)', async () => {
+    const make = () => warmUp({ rate: 10, warmUpPeriod: '1s' });
+    const together = arrange(perKey(make, { max: 100 }));
+    const apart = new Map(['a', 'b', '__proto__'].map((key) => [key, arrange(make())]));
+    for (let i = 0; i < 200; i++) {
+      const key = ['a', 'b', '__proto__'][(i * i) % 3] as string;
+      const alone = apart.get(key) as ReturnType<typeof arrange>;
+      expect(together.pipeline.tryAcquire({ key }).admitted).toBe(alone.pipeline.tryAcquire().admitted);
+      for (const { clock } of [together, ...apart.values()]) await clock.advance((i * 37) % 120);
+    }
   });
 
   test('the work runs in the async context of its caller, after a wait too (G7)', async () => {

@@ -1,4 +1,4 @@
-import { type Meter, leeway } from './meter.ts';
+import { type Meter, type Portable, leeway } from './meter.ts';
 
 /** What a warm-up allows. */
 export interface Warmth {
@@ -31,7 +31,7 @@ export interface Charge {
  * Two numbers of state: how far takings are ahead of time, and how cold it is. With no warm-up and some slack it is a bucket that is paid for afterwards. After
  * `SmoothWarmingUp` and `SmoothBursty` in Guava's `RateLimiter`.
  */
-export class Warming implements Meter<number, Charge> {
+export class Warming implements Meter<number, Charge>, Portable {
   warmth: Warmth;
   /** 0: warm, 1: as cold as can be; at the time `at`. */
   cold: number;
@@ -119,6 +119,22 @@ export class Warming implements Meter<number, Charge> {
     copy.cold = this.cold;
     copy.ahead = this.ahead;
     return copy;
+  }
+
+  get width(): number {
+    return 3;
+  }
+
+  save(to: Float64Array, at: number): void {
+    to[at] = this.cold;
+    to[at + 1] = this.ahead;
+    to[at + 2] = this.at;
+  }
+
+  load(from: Float64Array, at: number): void {
+    this.cold = from[at] as number;
+    this.ahead = from[at + 1] as number;
+    this.at = from[at + 2] as number;
   }
 
   /** Changes what is allowed. It stays as cold as it was, and what was charged was charged. Who knew no limit is warm and has saved up all the slack there is. */

@@ -207,6 +207,19 @@ describe('a warm-up', () => {
     }
   });
 
+  test('written down, its state can be taken on by another one with the same limit', () => {
+    const [meter, other] = [new Warming(of(10, 2, 3, 900), 0, 900), new Warming(of(10, 2, 3, 900), 0)];
+    for (let i = 0; i < 6; i++) meter.take(1, 100 * i);
+    const row = new Float64Array(2 + meter.width);
+    meter.save(row, 2);
+    other.load(row, 2);
+    for (const now of [500, 700, 5000]) {
+      expect(other.wait(1, now)).toBe(meter.wait(1, now));
+      expect(other.coldness(now)).toBe(meter.coldness(now));
+      expect(other.available(now)).toBe(meter.available(now));
+    }
+  });
+
   test('drained, the next call waits as long as one that comes behind another', () => {
     const paced = new Warming(of(10, 0, 3), 0);
     paced.drain(50);
