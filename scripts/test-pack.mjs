@@ -15,7 +15,7 @@ const entries = Object.keys(manifest.exports)
   .map((key) => ({ name: manifest.name + key.slice(1), file: manifest.exports[key].default, types: manifest.exports[key].types }));
 
 /** Libraries that the package can work with and must not load by itself. */
-const uninvited = ['express', 'opossum', 'bottleneck', 'p-retry', 'p-timeout', 'fastify', 'undici'];
+const uninvited = ['express', 'opossum', 'bottleneck', 'p-retry', 'p-timeout', 'piscina', 'fastify', 'undici'];
 
 const place = mkdtempSync(join(tmpdir(), 'breakwater-pack-'));
 const consumer = join(place, 'consumer');
@@ -111,6 +111,12 @@ try {
     const begun = Date.now();
     run('node', ['--input-type=module', '-e', script]);
     assert(Date.now() - begun < 5000, 'it took longer than 5 s to exit');
+  });
+
+  check('a worker pool without piscina says what to install', () => {
+    const script = `import { workerPool } from 'breakwater/worker-pool'; try { workerPool({ filename: '/any.mjs' }); } catch (e) { console.log(e.message); }`;
+    const told = run('node', ['--input-type=module', '-e', script]).trim();
+    assert(told.includes('npm install piscina'), `it said ${told}`);
   });
 
   for (const name of uninvited) {

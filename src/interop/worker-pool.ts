@@ -220,7 +220,7 @@ class ThreadPool extends SharedSlots implements WorkerPool {
   }
 
   #runAlone(data: unknown, task: TaskOptions, call: CallOptions): Promise<unknown> {
-    this.#alone ??= pipeline<readonly GatePolicy[]>([this], { name: this.name ?? this.kind });
+    this.#alone ??= pipeline<readonly GatePolicy[]>([this], { name: 'pool.run' });
     return this.#alone.execute(({ signal }) => this.#threads.run(data, task, signal), call);
   }
 }

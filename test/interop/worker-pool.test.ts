@@ -147,7 +147,7 @@ describe('slots and the queue', () => {
     const held = new Held();
     const running = pool.run(held.shared, { name: 'hold' });
     await held.begun();
-    await expect(pool.run(1)).rejects.toThrow('has no queue (maxQueue is 0)');
+    await expect(pool.run(1)).rejects.toThrow('pool.run: worker-pool has 1 of 1 slots taken and has no queue (maxQueue is 0)');
     held.letGo();
     await running;
   });
