@@ -1,6 +1,7 @@
 /** All cases. */
 
 import { callers } from './cases/callers.mjs';
+import { gates } from './cases/gates.mjs';
 import { flatness, inFlight } from './cases/held.mjs';
 import { keyed } from './cases/keyed.mjs';
 import { neighbours } from './cases/neighbours.mjs';
@@ -10,7 +11,7 @@ import { refusals } from './cases/refusals.mjs';
 import { sequential } from './cases/sequential.mjs';
 
 /** Cases that time calls. The first contestant is the one that the others are compared with. */
-export const timedCases = [...sequential, ...reactive, ...callers, ...refusals];
+export const timedCases = [...sequential, ...gates, ...reactive, ...callers, ...refusals];
 
 /** Cases that measure something else. */
 export const measuredCases = [pending, inFlight, flatness, keyed, neighbours];

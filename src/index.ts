@@ -99,9 +99,43 @@ export type {
 } from './stores/budget-kinds.ts';
 export type { ExtraCause } from './algorithms/retry-budget.ts';
 export { timeout, type AdaptiveTimeoutOptions, type RacingTimeout, type Timeout, type TimeoutOptions } from './policies/timeout.ts';
+export {
+  adaptiveLimiter,
+  type AdaptiveLimiter,
+  type AdaptiveLimiterOptions,
+  type AdaptiveLimiterSnapshot,
+} from './policies/adaptive-limiter.ts';
+export type { LimitAlgorithmOptions } from './policies/adaptive-limiter/fields.ts';
+export { priorityThreshold, type PriorityThreshold } from './stores/priority-threshold.ts';
+export type { QueueOptions, QueueOrder } from './stores/slots/queue-options.ts';
+export { authority, type Authority, type AuthorityLists, type AuthorityOptions, type AuthoritySnapshot } from './policies/authority.ts';
+export {
+  systemGuard,
+  type SystemGuard,
+  type SystemGuardCheck,
+  type SystemGuardOptions,
+  type SystemGuardSnapshot,
+  type SystemGuardThresholds,
+} from './policies/system-guard.ts';
+export type { SystemGuardActions, SystemGuardLevel } from './policies/system-guard/stages.ts';
+export type { SystemMonitor, SystemReading, SystemReadings } from './stores/system/readings.ts';
+export { throttle, type Throttle, type ThrottleOptions } from './policies/throttle.ts';
+export type { ThrottleClass, ThrottleSnapshot } from './policies/throttle/overview.ts';
+export { adaptiveRate, type AdaptiveRate, type AdaptiveRateOptions, type AdaptiveRateSnapshot } from './policies/adaptive-rate.ts';
+export { composite, type Composite, type CompositeOptions, type CompositeSnapshot } from './policies/composite.ts';
+export { fixedWindow, type FixedWindow, type FixedWindowOptions, type FixedWindowSnapshot } from './policies/fixed-window.ts';
+export { hotKey, type HotKey, type HotKeyOptions } from './policies/hot-key.ts';
+export type { KeysOf } from './policies/hot-key/ids.ts';
+export type { HotKeyEntry, HotKeySnapshot } from './policies/hot-key/overview.ts';
+export type { KeyLimit } from './policies/hot-key/values.ts';
 export { leakyBucket, type LeakyBucket, type LeakyBucketOptions, type LeakyBucketSnapshot } from './policies/leaky-bucket.ts';
-export { perKey, type PerKey, type PerKeyOptions, type PerKeySnapshot, type Resting } from './policies/per-key.ts';
+export { slidingLog, type SlidingLog, type SlidingLogOptions, type SlidingLogSnapshot } from './policies/sliding-log.ts';
+export { slidingWindow, type SlidingWindow, type SlidingWindowOptions, type SlidingWindowSnapshot } from './policies/sliding-window.ts';
 export { tokenBucket, type TokenBucket, type TokenBucketOptions, type TokenBucketSnapshot } from './policies/token-bucket.ts';
+export { warmUp, type WarmUp, type WarmUpOptions, type WarmUpSnapshot } from './policies/warm-up.ts';
+export type { BorrowOptions, LimiterOptions, OutcomeTest } from './stores/limiter/terms.ts';
+export { perKey, type PerKey, type PerKeyOptions, type PerKeySnapshot, type Resting } from './policies/per-key.ts';
 export { presets } from './presets/presets.ts';
 export type { HttpPreset, HttpPresetOptions } from './presets/http.ts';
 export type { HedgedHttpPreset, HedgedHttpPresetOptions } from './presets/hedged-http.ts';
+export type { ServerPreset, ServerPresetOptions } from './presets/server.ts';

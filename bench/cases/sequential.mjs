@@ -1,15 +1,10 @@
 /** One call after the other, work that answers at once: the cost of the policies alone. */
 
 import { bulkhead, circuitBreaker, fallback, pipeline, retry, timeout } from 'breakwater';
-import Bottleneck from 'bottleneck';
 import * as cockatiel from 'cockatiel';
-import pLimit from 'p-limit';
-import PQueue from 'p-queue';
 import pRetry from 'p-retry';
 import pTimeout from 'p-timeout';
-import { RateLimiterMemory } from 'rate-limiter-flexible';
 import {
-  AMPLE,
   LIMIT,
   ampleBucket,
   cockatielBreaker,
@@ -105,69 +100,6 @@ export const sequential = [
       ),
       opossums('without timeout', { timeout: false }),
       opossums('with timeout', { timeout: LIMIT }),
-    ],
-  },
-  {
-    id: 'bulkhead',
-    title: 'Bulkhead, a slot is free',
-    kind: 'sequential',
-    contestants: [
-      ours('bulkhead', () => [bulkhead({ maxConcurrent: 10, maxQueue: 1000, maxWait: '1m' })]),
-      {
-        name: 'p-limit',
-        make: (work) => {
-          const limit = pLimit(10);
-          return { call: () => limit(work) };
-        },
-      },
-      {
-        name: 'p-queue',
-        make: (work) => {
-          const queue = new PQueue({ concurrency: 10 });
-          return { call: () => queue.add(work) };
-        },
-      },
-      cockatiels('bulkhead', () => cockatiel.bulkhead(10, 1000)),
-      {
-        name: 'bottleneck',
-        make: (work) => {
-          const limiter = new Bottleneck({ maxConcurrent: 10 });
-          return { call: () => limiter.schedule(work), close: () => limiter.disconnect() };
-        },
-      },
-    ],
-  },
-  {
-    id: 'bucket',
-    title: 'Rate limit, not reached',
-    kind: 'sequential',
-    contestants: [
-      ours('tokenBucket', () => [ampleBucket()]),
-      {
-        name: 'breakwater tokenBucket, tryAcquire',
-        make: (work) => {
-          const limits = pipeline([ampleBucket()]);
-          const limited = async () => {
-            const answer = limits.tryAcquire();
-            if (!answer.admitted) throw answer.error;
-            const value = await work();
-            answer.success();
-            return value;
-          };
-          return { call: () => limited() };
-        },
-      },
-      {
-        name: 'rate-limiter-flexible (memory)',
-        make: (work) => {
-          const limiter = new RateLimiterMemory({ points: AMPLE, duration: 1 });
-          const limited = async () => {
-            await limiter.consume('key');
-            return work();
-          };
-          return { call: () => limited(), close: () => limiter.delete('key') };
-        },
-      },
     ],
   },
   {

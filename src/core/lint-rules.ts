@@ -29,11 +29,21 @@ export interface Surroundings {
 }
 
 const breaker = ['circuit-breaker'];
-const limiters = ['token-bucket', 'leaky-bucket'];
-const slots = ['bulkhead', 'adaptive-limiter'];
+const limiters = [
+  'token-bucket',
+  'leaky-bucket',
+  'fixed-window',
+  'sliding-window',
+  'sliding-log',
+  'warm-up',
+  'composite',
+  'adaptive-rate',
+  'hot-key',
+];
+const slots = ['bulkhead', 'adaptive-limiter', 'worker-pool'];
 const repeats = ['retry', 'hedge'];
 /** What can turn a call away or end it, so that a fallback further in cannot cover it. */
-const turnsAway = ['timeout', ...slots, ...limiters, 'throttle', 'system-guard'];
+const turnsAway = ['timeout', ...slots, ...limiters, 'throttle', 'system-guard', 'authority'];
 
 /** A number among the described options, `NaN` (which no comparison holds for) if it is none. */
 function number({ options }: LintLayer, option: string, within?: string): number {

@@ -84,3 +84,23 @@ test.each([
   expect(make).toThrow(expect.objectContaining({ path }) as Error);
   expect(make).toThrow(OptionsError);
 });
+
+describe('presets.server', () => {
+  test('names its parts and stands in the recommended order; lint has nothing to say', () => {
+    expect(namesOf(presets.server())).toEqual(['total-timeout', 'system-guard', 'adaptive-limiter']);
+    const all = presets.server({ authority: { deny: ['mallory'] }, rateLimit: { rate: 10 } });
+    expect(namesOf(all)).toEqual(['total-timeout', 'authority', 'system-guard', 'rate-limit', 'adaptive-limiter']);
+    expect(pipeline(all).lint()).toEqual([]);
+  });
+
+  test('bounds each key and is made of gates alone', () => {
+    const incoming = pipeline(presets.server({ timeout: false, rateLimit: { rate: 1, per: '1h' } }), { clock: new VirtualClock() });
+    const admitted = ['ada', 'ada', 'bob'].map((key) => incoming.tryAcquire({ key }).admitted);
+    expect(admitted).toEqual([true, false, true]);
+  });
+
+  test('says which part is wrong', () => {
+    expect(() => presets.server({ rateLimits: {} } as never)).toThrow(/did you mean rateLimit\?/);
+    expect(() => presets.server({ adaptiveLimiter: { min: -1 } })).toThrow(/adaptiveLimiter\.min/);
+  });
+});
