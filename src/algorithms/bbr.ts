@@ -51,6 +51,11 @@ export class Bbr {
   /** The limit as last worked out, and until when it holds. */
   #limit = 1;
   #limitUntil = -Infinity;
+  /** The most calls that ended in a bucket, as it stands in the limit. */
+  #most = 1;
+  /** Calls that began in this bucket, and when it ends. */
+  #begun = 0;
+  #begunUntil = -Infinity;
 
   constructor({ window, buckets, memory }: BbrSettings) {
     const width = window / buckets;
@@ -60,8 +65,14 @@ export class Bbr {
   }
 
   /** A call begins. */
-  begin(): void {
+  begin(now: number): void {
     this.inFlight++;
+    if (now >= this.#begunUntil) {
+      this.#buckets.advance(now);
+      this.#begunUntil = this.#buckets.end;
+      this.#begun = 0;
+    }
+    this.#begun++;
     this.#weigh();
   }
 
@@ -81,8 +92,8 @@ export class Bbr {
   /** So many calls it carries without a queue, at least 1. */
   limit(now: number): number {
     if (now < this.#limitUntil) return this.#limit;
-    const most = Math.max(1, this.#buckets.most(now));
-    this.#limit = Math.max(1, (most * this.#perSecond * this.leastTime(now)) / 1000);
+    this.#most = Math.max(1, this.#buckets.most(now));
+    this.#limit = Math.max(1, (this.#most * this.#perSecond * this.leastTime(now)) / 1000);
     this.#limitUntil = this.#buckets.end;
     return this.#limit;
   }
@@ -95,10 +106,16 @@ export class Bbr {
     return least === Infinity ? 1 : Math.max(1, least);
   }
 
-  /** Whether more is under way than it carries, now and on average. */
-  isExceeded(now: number): boolean {
-    const limit = this.limit(now);
+  /** Whether more is under way than this share of what it carries, now and on average. */
+  isExceeded(now: number, share = 1): boolean {
+    const limit = this.limit(now) * share;
     return this.inFlight > limit && this.average > limit;
+  }
+
+  /** Whether in this bucket as many calls have begun as this share of the most that it finished in one; the first of each may always begin. */
+  isOutrun(now: number, share: number): boolean {
+    this.limit(now);
+    return now < this.#begunUntil && this.#begun >= Math.max(1, this.#most * share);
   }
 
   /** Whether nothing is under way and nothing was, within the window. */

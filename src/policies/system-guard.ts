@@ -63,7 +63,7 @@ export interface SystemGuardCheck {
   readonly memory?: Duration;
   /** A load that was at its threshold counts so much longer. @defaultValue `'1s'` */
   readonly coolOff?: Duration;
-  /** From this load on, calls under way are not asked: 2 is twice the threshold. @defaultValue `2` */
+  /** From this load on, calls under way are not asked: 3 is three times the threshold. @defaultValue `3` */
   readonly upTo?: number;
 }
 
@@ -140,7 +140,7 @@ const checkFields: Fields<CheckSettings & BbrSettings> = {
   buckets: count({ min: 2 }).or(50),
   memory: duration({ min: 100 }).or('5m'),
   coolOff: duration().or('1s'),
-  upTo: numeric({ min: 1 }).or(2),
+  upTo: numeric({ min: 1 }).or(3),
 };
 
 const check = group(checkFields, (value) => (value === true ? {} : value));

@@ -9,7 +9,7 @@ function carry(bbr: Bbr, from: number, buckets: number, perBucket: number, ms: n
   let now = from;
   for (let i = 0; i < buckets; i++, now += 100) {
     for (let n = 0; n < perBucket; n++) {
-      bbr.begin();
+      bbr.begin(now);
       bbr.end(ms, now);
     }
   }
@@ -49,10 +49,10 @@ describe('what a server carries', () => {
   test('is exceeded only if more is under way both now and on average', () => {
     const bbr = new Bbr(usual);
     const now = carry(bbr, 0, 20, 10, 50);
-    for (let i = 0; i < 8; i++) bbr.begin();
+    for (let i = 0; i < 8; i++) bbr.begin(now);
     expect([bbr.inFlight, bbr.isExceeded(now)]).toEqual([8, false]);
     for (let i = 0; i < 20; i++) {
-      bbr.begin();
+      bbr.begin(now);
       bbr.drop();
     }
     expect(bbr.average).toBeGreaterThan(5);
@@ -62,13 +62,28 @@ describe('what a server carries', () => {
     expect(bbr.isExceeded(now)).toBe(false);
   });
 
+  test('is outrun by what begins in a bucket, against the most that it finished in one; the first may always begin', () => {
+    const bbr = new Bbr(usual);
+    const now = carry(bbr, 0, 50, 10, 50);
+    for (let begun = 0; begun < 12; begun++) {
+      expect([begun, bbr.isOutrun(now, 0.5), bbr.isOutrun(now, 1), bbr.isOutrun(now, 0.001)]).toEqual([
+        begun,
+        begun >= 5,
+        begun >= 10,
+        begun >= 1,
+      ]);
+      bbr.begin(now);
+    }
+    expect(bbr.isOutrun(now + 100, 0.5)).toBe(false);
+  });
+
   test('what was cut short or failed is no measure of how long a call takes', () => {
     const bbr = new Bbr(usual);
     const now = carry(bbr, 0, 20, 10, 50);
     for (let i = 0; i < 10; i++) {
-      bbr.begin();
+      bbr.begin(now);
       bbr.end(undefined, now + 50);
-      bbr.begin();
+      bbr.begin(now);
       bbr.drop();
     }
     expect(bbr.leastTime(now + 100)).toBe(50);
@@ -120,7 +135,7 @@ function overload(memory: number, before: number, seed: number): { goodput: numb
     }
     if (cpu > 0.8) hotUntil = now + 1000;
     if (now < hotUntil && bbr.isExceeded(now)) continue;
-    bbr.begin();
+    bbr.begin(now);
     if (busy < 50) start(now, now);
     else queue.push(now);
   }

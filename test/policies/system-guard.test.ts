@@ -221,13 +221,16 @@ describe('a system guard', () => {
   });
 
   test('in shadow it refuses nobody and shortens nothing, and says what it would do', async () => {
-    const { run, set, events } = arranged({ mode: 'shadow' });
+    const { run, set, events, clock } = arranged({ mode: 'shadow' });
     await run(served);
     await set({ eventLoopDelay: 500 });
     expect(await run(({ deadline }) => deadline, { deadline: '1s' })).toBe(1500);
     expect(events.map(({ type }) => type)).toContain('gate.would-refuse');
     await set({ eventLoopDelay: 190 });
     expect(await run(({ deadline, retrier }) => [deadline, retrier], { deadline: '1s' })).toEqual([2000, undefined]);
+    const running = run(work({ after: 10, value: 1 }), { deadline: '1h' });
+    expect(clock.pending).toBe(2); // the work's and the deadline's
+    await clock.until(running);
     expect(events.find(({ type }) => type === 'system-guard.level-changed')).toMatchObject({ shadow: true });
   });
 
@@ -319,6 +322,7 @@ describe('as the load rises', () => {
     await set({ heapUsed: 0.5 * 1.02 });
     expect(await left()).toBe(500);
     expect(events.filter(({ type }) => type === 'system-guard.tightened')).toHaveLength(2);
+    expect(clock.pending).toBe(0);
     const since = clock.now();
     const late = await clock.until(errorOf(run(work('hang-until-abort'), { deadline: '1s', priority: 'critical-plus' })));
     expect(late).toBeInstanceOf(TimeoutError);
@@ -464,24 +468,44 @@ describe('the BBR check', () => {
     expect(await clock.until(hold(40))).not.toContain('ERR_OVERLOADED');
   });
 
-  test('a loop that is twice as late as it may be refuses, however few calls are under way: work waits where nobody counts it', async () => {
-    const { run, set } = await experienced();
-    await set({ eventLoopDelay: 390 });
-    expect(await codeOf(run(served))).toBe('served');
-    await set({ eventLoopDelay: 400 });
-    expect(await codeOf(run(served))).toBe('ERR_OVERLOADED');
+  test('a late event loop begins no more than it has finished in a tenth of a second, and the less the later it is', async () => {
+    const { run, set } = arranged({ bbr: true });
+    const begun = async (eventLoopDelay: number): Promise<number> => {
+      await set({ eventLoopDelay });
+      let n = 0;
+      for (let i = 0; i < 40; i++) if ((await codeOf(run(served))) === 'served') n++;
+      return n;
+    };
+    expect(await begun(0)).toBe(40);
+    expect(await begun(100)).toBe(40);
+    expect(await begun(200)).toBe(30);
+    expect(await begun(400)).toBe(15);
+    expect(await begun(599)).toBe(11);
+    expect(await begun(600)).toBe(0);
   });
 
-  test('refusals, aborts and failures are no measure of what it carries', async () => {
+  test('of what a busy process carries the lower ranks may use less, so that there is room for who matters more (A5)', async () => {
+    const { set, run, clock } = await experienced();
+    await set({ cpu: 1 });
+    const held = Array.from({ length: 4 }, () => codeOf(run(work({ after: '400ms', value: 1 }))));
+    for (let i = 0; i < 30; i++) await codeOf(run(served));
+    expect(await codeOf(run(served, { priority: 'best-effort' }))).toBe('ERR_OVERLOADED');
+    expect(await codeOf(run(served, { priority: 'sheddable-plus', priorityLevel: 99 }))).toBe('served');
+    expect(await codeOf(run(served, { priority: 'critical' }))).toBe('served');
+    expect(await clock.until(Promise.all(held))).toEqual(['served', 'served', 'served', 'served']);
+  });
+
+  test('what is cut short is not carried: a burst of aborts does not raise what it carries, and failures do not lower it', async () => {
     const { run, policy, clock } = await experienced();
-    for (let i = 0; i < 50; i++) await errorOf(run(work('fail')));
+    for (let i = 0; i < 5; i++) await errorOf(run(work('fail')));
     const gone = new AbortController();
-    const aborted = errorOf(run(work('hang'), { signal: gone.signal }));
+    const aborted = Array.from({ length: 200 }, () => errorOf(run(work('hang'), { signal: gone.signal })));
     gone.abort();
-    await aborted;
-    await clock.advance(100);
-    expect(policy.snapshot().inFlight).toBe(0);
-    expect(policy.snapshot().carries).toBeGreaterThanOrEqual(5);
+    await Promise.all(aborted);
+    const refusing = arrange([policy, bulkhead({ maxConcurrent: 0 })] as const, { clock });
+    for (let i = 0; i < 200; i++) await errorOf(refusing.run(served));
+    await clock.advance(200);
+    expect(policy.snapshot()).toMatchObject({ inFlight: 0, carries: 5 });
   });
 });
 

@@ -194,15 +194,21 @@ describe('this very process', () => {
 
   test('notes that its event loop was held up', async () => {
     const { delays } = hostSources;
-    expect(delays.turn()).toBe(0);
-    delays.start();
+    delays.start(0);
     const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 15));
+    await turn();
     await turn();
     const until = performance.now() + 80;
     while (performance.now() < until);
     await turn();
-    delays.turn();
-    expect(delays.turn()).toBeGreaterThan(40);
+    expect(delays.turn(500)).toBeGreaterThan(40);
+    delays.stop();
+  });
+
+  test('notes a turn of its event loop that goes on and on, though it is read in the middle of it again and again', () => {
+    const { delays } = hostSources;
+    delays.start(0);
+    expect([500, 1000, 1500, 3000].map((now) => delays.turn(now))).toEqual([240, 490, 740, 1490]);
     delays.stop();
   });
 

@@ -6,7 +6,6 @@ import { span } from '../../core/clock.ts';
 import { DeadlineExceededError, OverloadedError, TimeoutError } from '../../core/errors.ts';
 import { made } from '../../core/made.ts';
 import { Failure, type Outcome, refuse } from '../../core/outcome.ts';
-import { RANKS } from '../../core/priority.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Gate, Narrowing } from '../../core/stage.ts';
 import type { Pressure } from './pressure.ts';
@@ -52,7 +51,7 @@ export class SystemGuardGate implements Gate<GuardPass> {
     const guard = this.#guard;
     const at = guard.watch.timeOf(this.#scope, now);
     const load = guard.watch.assess(at);
-    if (load >= guard.stages.first) return this.#press(call, now, at, load);
+    if (load >= guard.stages.first || guard.pressure.isBusy(at, guard.stages.first)) return this.#press(call, now, at, load);
     guard.pressure.begin(at);
     return new GuardPass(call, at);
   }
@@ -69,10 +68,12 @@ export class SystemGuardGate implements Gate<GuardPass> {
   }
 
   /** A call that comes under load: it is refused, or goes on with less. */
-  #press(call: Call, now: number, at: number, load: number): GuardPass | Failure {
+  #press(call: Call, now: number, at: number, general: number): GuardPass | Failure {
     const { pressure, stages } = this.#guard;
+    const share = stages.shareOf(call.rank);
+    const load = share === 1 ? general : Math.max(general, pressure.effective(at, stages.first, share));
     const below = stages.refusedBelow(load);
-    if (below === RANKS || (below > 0 && call.rank < below)) return this.#refuse(call, at, load);
+    if (call.rank < below) return this.#refuse(call, at, load);
     pressure.begin(at);
     if (this.#scope.shadow) return new GuardPass(call, at);
     const patience = call.deadline === Infinity ? 1 : stages.patience(load);

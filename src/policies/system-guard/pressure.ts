@@ -29,6 +29,13 @@ export interface CheckSettings extends BbrSettings {
 const BUCKET = 100;
 const BUCKETS = 11;
 
+/**
+ * An event loop at its threshold may begin this share of what it finished at best, and less the later it is: what waits in it is a queue that nobody can count, and that gets
+ * shorter only if less begins than ends. From a share of {@link ALL} on nobody minds.
+ */
+const KEEPS_UP = 0.75;
+const ALL = 1.5;
+
 /** Whose load is the heaviest. */
 export interface Heaviest {
   readonly name: GuardReading | undefined;
@@ -52,6 +59,8 @@ export class Pressure {
   #held = 0;
   #heldUntil = -Infinity;
   #counts = false;
+  /** The share of what it finishes that a late event loop may begin. */
+  #late = Infinity;
   /** Of the latest sample, once somebody has asked. */
   #worst: Heaviest | undefined = undefined;
   #words: string | undefined = undefined;
@@ -94,12 +103,22 @@ export class Pressure {
     return Math.max(this.#ambiguous, this.#plain, this.#counts ? this.#own(now) : 0);
   }
 
-  /** The load that counts: that of a busy server only if more is under way than it carries, or it is far too much. `matters`: what is less is of no interest. */
-  effective(now: number, matters: number): number {
+  /**
+   * The load that counts: that of a busy server only if it has more to do than it carries, or is far too much. `matters`: what is less is of no interest; `share`: the
+   * part of what it carries that calls like this one may use.
+   */
+  effective(now: number, matters: number, share = 1): number {
     const sure = this.#counts ? Math.max(this.#plain, this.#own(now)) : this.#plain;
-    const busy = now < this.#heldUntil ? Math.max(this.#ambiguous, this.#held) : this.#ambiguous;
+    const busy = this.#busy(now);
     if (busy <= sure || busy < matters || this.#bbr === undefined) return Math.max(sure, busy);
-    return busy >= (this.check as CheckSettings).upTo || this.#bbr.isExceeded(now) ? busy : sure;
+    const late = this.#late * share;
+    const isTooMuch = this.#bbr.isExceeded(now, share) || (late < ALL && this.#bbr.isOutrun(now, late));
+    return isTooMuch || busy >= (this.check as CheckSettings).upTo ? busy : sure;
+  }
+
+  /** Whether there is a load that calls under way may speak against. */
+  isBusy(now: number, matters: number): boolean {
+    return this.#bbr !== undefined && this.#busy(now) >= matters;
   }
 
   /** Whose load is the heaviest now. */
@@ -136,7 +155,7 @@ export class Pressure {
 
   begin(now: number): void {
     this.inFlight++;
-    this.#bbr?.begin();
+    this.#bbr?.begin(now);
     if (this.#counts) this.#calls.add(now);
   }
 
@@ -158,6 +177,10 @@ export class Pressure {
     if (this.#counts) this.#calls.remove(since);
   }
 
+  #busy(now: number): number {
+    return now < this.#heldUntil ? Math.max(this.#ambiguous, this.#held) : this.#ambiguous;
+  }
+
   #own(now: number): number {
     const { inFlight, qps, averageTime } = this.#limits;
     const load = Math.max(loadOf(this.inFlight, inFlight), qps === false ? 0 : loadOf(this.#rate(now), qps));
@@ -176,6 +199,8 @@ export class Pressure {
 
   #weigh(): void {
     this.#worst = this.#words = undefined;
+    const late = loadOf(this.readings.eventLoopDelay, this.#limits.eventLoopDelay);
+    this.#late = late === 0 ? Infinity : KEEPS_UP / late;
     this.#ambiguous = heaviest(ambiguous, this.readings, this.#limits).load;
     this.#plain = heaviest(plain, this.readings, this.#limits).load;
   }

@@ -94,6 +94,11 @@ export class Stages {
     return shed === false || load <= shed ? 0 : ((load - shed) / (1 - shed)) * CRITICAL;
   }
 
+  /** The share of what a busy process carries that calls of this rank may use: a half to all, so that what is left is for those that matter more. */
+  shareOf(rank: number): number {
+    return rank >= CRITICAL ? 1 : 0.5 + (0.5 * rank) / CRITICAL;
+  }
+
   /** The share of its remaining time that a call keeps at this load. */
   patience(load: number): number {
     const { tighten } = this.#actions;

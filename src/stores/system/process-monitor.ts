@@ -13,10 +13,10 @@ export interface LoopTimes {
 
 /** Notes how late the event loop's turns come, from `start` to `stop`. */
 export interface DelayMeter {
-  start(): void;
+  start(now: number): void;
   stop(): void;
   /** The 99th percentile (ms) of what was noted since the one before the latest `turn`: two stretches between readings. */
-  turn(): number;
+  turn(now: number): number;
 }
 
 /** Where the process monitor reads from. */
@@ -93,7 +93,7 @@ export class ProcessMonitor implements SystemMonitor {
   }
 
   #begin(now: number): void {
-    this.#sources.delays.start();
+    this.#sources.delays.start(now);
     this.#marks = [this.#mark(now)];
     this.#readings = { ...calm, ...this.#memory(now) };
     this.#alarm.set(now + LOSES_INTEREST, now);
@@ -108,7 +108,7 @@ export class ProcessMonitor implements SystemMonitor {
     const whole = active + mark.loop.idle - before.loop.idle;
     this.#marks = [latest, mark];
     this.#readings = {
-      eventLoopDelay: this.#sources.delays.turn(),
+      eventLoopDelay: this.#sources.delays.turn(now),
       eventLoopUtilization: whole > 0 ? Math.min(1, Math.max(0, active / whole)) : 0,
       cpu: inertia * this.#readings.cpu + (1 - inertia) * use,
       ...this.#memory(now),
