@@ -26,20 +26,22 @@ export class KeyAccount {
   before = 0;
   /** Of the calls in the present window those that were let through. */
   passed: number;
-  /** Bounds what a hot key may do; a key that is not hot has none. */
-  meter: Bucket | undefined = undefined;
+  /** What bounds the key while it is hot. It is paid from the beginning on. */
+  readonly meter: Bucket;
+  hot = false;
 
-  constructor(id: Id, calls: number) {
+  constructor(id: Id, calls: number, meter: Bucket) {
     this.id = id;
     this.calls = calls;
     this.passed = calls;
+    this.meter = meter;
   }
 
   /** So many windows have passed; if less than none, time has begun anew. */
   turn(passed: number, now: number): void {
     this.before = passed === 1 ? this.calls : 0;
     this.calls = this.passed = 0;
-    if (passed < 0) this.meter?.begin(now);
+    if (passed < 0) this.meter.begin(now);
   }
 
   /** How much it is asked for: the calls of the last full window, or of the present one if they are more already. */
@@ -53,8 +55,10 @@ export interface Charge {
   /** Where the sketch has counted it; nowhere if the key has a limit of its own. */
   readonly trace: Trace | undefined;
   readonly id: Id;
-  /** The meter that it has paid to, if the key was hot before. */
+  /** The meter that it has paid to, if its key had an account before. */
   readonly meter: Bucket | undefined;
+  /** Whether it is the one that has made its key hot. */
+  readonly heats: boolean;
   /** The window it was counted in. */
   readonly window: number;
 }
@@ -100,11 +104,11 @@ export class HotKeys {
     for (const account of this.fixed.values()) account.turn(passed, now);
     for (const account of this.accounts.values()) {
       account.turn(passed, now);
-      if (account.before < this.settings.threshold / 2 && account.meter?.isFresh(now) === true) {
-        account.meter = undefined;
+      if (account.hot && account.before < this.settings.threshold / 2 && account.meter.isFresh(now)) {
+        account.hot = false;
         cooled.push(account);
       }
-      if (account.meter === undefined && account.before === 0) this.accounts.delete(account.id);
+      if (!account.hot && account.before === 0) this.accounts.delete(account.id);
     }
     return cooled;
   }
@@ -116,8 +120,8 @@ export class HotKeys {
 
   /** Gives a key a meter for good. */
   fix(id: Id, meter: Bucket): void {
-    const account = new KeyAccount(this.#keep(id), 0);
-    account.meter = meter;
+    const account = new KeyAccount(this.#keep(id), 0, meter);
+    account.hot = true;
     this.fixed.set(account.id, account);
   }
 
@@ -127,22 +131,23 @@ export class HotKeys {
     if (account !== undefined) account.calls++;
   }
 
-  /** Counts a call that is let through, and has it pay if its key is hot. `advance` comes first. */
+  /** Counts a call that is let through, and has it pay. `advance` comes first. */
   pass(id: Id, now: number): Charge {
     const known = this.find(id);
     const meter = known?.meter;
-    meter?.take(1, now);
+    const window = this.#window;
     if (known !== undefined) {
+      known.meter.take(1, now);
       known.calls++;
       known.passed++;
     }
-    const window = this.#window;
-    if (known !== undefined && this.fixed.has(id)) return { trace: undefined, id, meter, window };
+    if (known !== undefined && this.fixed.has(id)) return { trace: undefined, id, meter, window, heats: false };
     const trace = this.#sketch.trace(id);
     const estimate = this.#sketch.add(trace);
     const account = known ?? this.#open(id, estimate, now);
-    if (account !== undefined && account.meter === undefined && account.passed >= this.settings.threshold) this.#heat(account, now);
-    return { trace, id, meter, window };
+    const heats = account !== undefined && !account.hot && account.passed >= this.settings.threshold;
+    if (heats) account.hot = true;
+    return { trace, id, meter, window, heats };
   }
 
   /** Takes a call back that came to nothing. */
@@ -152,7 +157,7 @@ export class HotKeys {
       return;
     }
     const account = this.find(id);
-    // One that came before its key was hot is among what the meter began with.
+    // One that came before its key had an account is among what that began with.
     (meter ?? account?.meter)?.giveBack(1, now);
     if (trace !== undefined) this.#sketch.remove(trace);
     if (account === undefined || account.passed === 0) return;
@@ -165,21 +170,17 @@ export class HotKeys {
     return [...this.fixed.values(), ...this.accounts.values()].sort((one, other) => other.heat - one.heat);
   }
 
-  /** Makes a key hot. What it did in this window counts as done at its beginning: later would hold it to less than the limit. */
-  #heat(account: KeyAccount, now: number): void {
-    const { window, limit } = this.settings;
-    const begun = Math.min(now, this.#window * window);
-    account.meter = this.#newMeter(begun);
-    account.meter.take(Math.min(limit, account.passed), begun);
-  }
-
   /** Opens an account for a key, if there is room or one that is asked for less and owes nothing. */
   #open(id: Id, estimate: number, now: number): KeyAccount | undefined {
     if (estimate <= this.#floor || !this.#makeRoom(estimate, now)) {
       if (estimate >= this.settings.threshold) this.crowded++;
       return undefined;
     }
-    const account = new KeyAccount(this.#keep(id), estimate);
+    // What it did before counts as done at the beginning of the window: later would hold it to less than the limit.
+    const begun = Math.min(now, this.#window * this.settings.window);
+    const meter = this.#newMeter(begun);
+    meter.take(Math.min(this.settings.limit, estimate), begun);
+    const account = new KeyAccount(this.#keep(id), estimate, meter);
     this.accounts.set(account.id, account);
     return account;
   }
@@ -194,7 +195,7 @@ export class HotKeys {
   #coolest(now: number): KeyAccount | undefined {
     let coolest: KeyAccount | undefined;
     for (const account of this.accounts.values())
-      if ((coolest === undefined || account.heat < coolest.heat) && account.meter?.isFresh(now) !== false) coolest = account;
+      if ((coolest === undefined || account.heat < coolest.heat) && (!account.hot || account.meter.isFresh(now))) coolest = account;
     return coolest;
   }
 }

@@ -27,7 +27,7 @@ const step = fc.record({
 });
 
 describe('whatever comes when, of a few keys among many', () => {
-  test('a key that keeps within the limit in every span of a window is never refused; one that does not gets no more than three limits in any', () => {
+  test('a key that keeps within the limit in every span of a window is never refused; one that does not gets no more than two limits and what it was not watched for', () => {
     fc.assert(
       fc.property(
         fc.array(step, { minLength: 5, maxLength: 60 }),
@@ -51,7 +51,8 @@ describe('whatever comes when, of a few keys among many', () => {
             const all: Times = times;
             if (densest(all.map(({ at }) => at)) <= limit) expect(all.every(({ ok }) => ok)).toBe(true);
             // With room for all that are hot.
-            if (top === 4 && came.size <= 4) expect(densest(all.filter(({ ok }) => ok).map(({ at }) => at))).toBeLessThanOrEqual(3 * limit);
+            if (top === 4 && came.size <= 4)
+              expect(densest(all.filter(({ ok }) => ok).map(({ at }) => at))).toBeLessThanOrEqual(2 * limit + 2);
           }
         },
       ),
@@ -110,8 +111,8 @@ describe('traffic by Zipf', () => {
     const counts = traffic(3, 20_000, 1.1, hotKey({ limit }), 5);
     for (const [second, keys] of counts.entries())
       for (const { came, passed } of keys.values()) {
-        // By a token bucket whoever asks for twice the limit gets at most that, and the limit more in the second in which the key is found.
-        if (came > 2 * limit) expect(passed).toBeLessThanOrEqual(second === 0 ? 3 * limit : 2 * limit);
+        // By a token bucket whoever asks for more gets at most twice the limit, and what was missed before the key was found.
+        if (came > 2 * limit) expect(passed).toBeLessThanOrEqual(second === 0 ? 2.1 * limit : 2 * limit);
         if (came <= limit / 2) expect(passed).toBe(came);
       }
     const hot = [...(counts.at(-1) ?? [])].filter(([, { came }]) => came > 2 * limit);

@@ -19,11 +19,11 @@ export function entriesOf(keys: HotKeys): HotKeyEntry[] {
   return keys
     .hottest()
     .filter(({ heat }) => heat > 0)
-    .map(({ id, heat, meter }) => ({ key: shown(id), calls: heat, hot: meter !== undefined }));
+    .map(({ id, heat, hot }) => ({ key: shown(id), calls: heat, hot }));
 }
 
 /** How the counts stand. */
 export function overview(keys: HotKeys): HotKeySnapshot {
   const accounts = keys.hottest();
-  return { watched: accounts.length, hot: accounts.filter(({ meter }) => meter !== undefined).length, crowded: keys.crowded };
+  return { watched: accounts.length, hot: accounts.filter(({ hot }) => hot).length, crowded: keys.crowded };
 }
