@@ -205,6 +205,46 @@ describe('a fixed window that lets calls wait', () => {
   });
 });
 
+describe('a fixed window and outcomes', () => {
+  test('a refund counts while its window is open, and in no other', async () => {
+    const { run, clock, policy } = arrange(fixedWindow({ limit: 2, window: '1s', refundIf: ({ ok }) => ok }));
+    for (let i = 0; i < 5; i++) await run(() => 'welcome');
+    expect([policy.used, policy.available]).toEqual([0, 2]);
+    let finish = (): void => undefined;
+    const slow = run(() => new Promise<void>((resolve) => (finish = resolve)));
+    await clock.advance('1s');
+    await reasonOf(run(() => Promise.reject(new Error('wrong'))));
+    expect(policy.used).toBe(1);
+    finish();
+    await slow;
+    expect(policy.used).toBe(1);
+  });
+
+  test('drainOn: when the service says that it has too much to do, the rest of the window is gone', async () => {
+    const { run, clock, policy } = arrange(fixedWindow({ limit: 10, window: '1s', drainOn: ({ ok }) => !ok }));
+    await run(() => 1);
+    await clock.advance(300);
+    await reasonOf(run(() => Promise.reject(new Error('429'))));
+    expect([policy.available, await reasonOf(run(() => 1))]).toMatchObject([0, { retryAfter: 700 }]);
+    await clock.advance(700);
+    expect(policy.available).toBe(10);
+  });
+
+  test('borrow: calls that matter most may wait for the next window, and it is theirs first', async () => {
+    const { run, clock, pipeline: p } = arrange(fixedWindow({ limit: 2, window: '1s', borrow: { maxWait: '500ms' } }));
+    expect(ask(p, 2)).toEqual([true, true]);
+    await clock.advance(400);
+    expect(await reasonOf(run(() => 1, { priority: 'critical-plus' }))).toMatchObject({ retryAfter: 100 });
+    await clock.advance(100);
+    const vital = run(() => clock.now(), { priority: 'critical-plus' });
+    expect(await reasonOf(run(() => 1))).toMatchObject({ retryAfter: 500 });
+    await clock.advance(499);
+    expect(ask(p, 1)).toEqual([false]);
+    expect(await clock.until(vital)).toBe(1000);
+    expect(ask(p, 2)).toEqual([true, false]);
+  });
+});
+
 describe('a fixed window that changes', () => {
   test('keeps what was counted: a raised limit lets in the difference, a lowered one nobody (L8)', async () => {
     const { pipeline: p, clock, policy } = arrange(fixedWindow({ limit: 2, window: '1m' }));

@@ -174,7 +174,7 @@ describe.each(limiters)('%s', (_name, make, law) => {
         await watched.clock.advance(2 * window + 1);
         expect([limiter.atRest(watched.clock.now()), limiter.available]).toEqual([true, limit]);
       }),
-      { numRuns: 100 },
+      { numRuns: 60 },
     );
   });
 
@@ -193,7 +193,7 @@ describe.each(limiters)('%s', (_name, make, law) => {
         for (const span of [0.8 * window, window, 2 * window])
           expect(watched.most(span - LATE - 1e-6)).toBeLessThanOrEqual(law(span, limit, window) + 1e-6);
       }),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 

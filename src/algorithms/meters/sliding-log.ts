@@ -56,7 +56,7 @@ export class SlidingLog extends OwnTime implements Meter<number, LogEntry> {
     if (cost > this.limit.limit) return Infinity;
     const time = this.present(now);
     const slack = this.slack(now);
-    const ready = this.#ready(cost, Math.max(time, this.#last), slack);
+    const ready = this.#ready(cost, Math.max(time, this.#last));
     return ready - time <= slack ? 0 : ready - time;
   }
 
@@ -64,7 +64,7 @@ export class SlidingLog extends OwnTime implements Meter<number, LogEntry> {
     this.at = this.present(now);
     const slack = this.slack(now);
     while (this.#size > 0 && this.#time(0) + this.limit.window <= this.at + slack) this.#forget();
-    const ready = this.#ready(cost, Math.max(this.at, this.#last), slack);
+    const ready = this.#ready(cost, Math.max(this.at, this.#last));
     this.#remember(ready, cost);
     if (this.#latest?.cost !== cost || this.#latest.at !== ready) this.#latest = { at: ready, cost };
     return this.#latest;
@@ -114,13 +114,12 @@ export class SlidingLog extends OwnTime implements Meter<number, LogEntry> {
   }
 
   /** The first time from `from` on at which `cost` fits; what costs more than the limit does when nothing else counts. */
-  #ready(cost: number, from: number, slack: number): number {
+  #ready(cost: number, from: number): number {
     const { limit, window } = this.limit;
     const most = limit - Math.min(cost, limit);
     const rounding = 2 * limit * this.#several * ROUNDING;
     let sum = this.#sum;
     let i = 0;
-    for (; i < this.#size && this.#time(i) + window <= from + slack; i++) sum -= this.#cost(i);
     if (sum <= most + 2 * rounding) return from;
     for (; i < this.#size && sum > most + rounding; i++) sum -= this.#cost(i);
     return Math.max(from, this.#time(i - 1) + window);
