@@ -97,9 +97,6 @@ class CompositePolicy extends SharedLimiter<Meters, Costs, readonly unknown[]> i
   readonly kind = 'composite';
   readonly limits: readonly AnyLimiter[];
   #ownLine: WaitingLine<Costs, readonly unknown[]> | undefined = undefined;
-  /** What was asked for last, and when: that is what a refusal is about. */
-  #asked: Costs = [];
-  #askedAt = 0;
 
   constructor(limits: readonly AnyLimiter[], terms: LimiterTerms) {
     super(new Meters(limits.map((limit) => new Part(limit))), terms);
@@ -107,8 +104,7 @@ class CompositePolicy extends SharedLimiter<Meters, Costs, readonly unknown[]> i
   }
 
   get law(): string {
-    const waits = this.meter.waits(this.#asked, this.#askedAt);
-    const slowest = this.limits[waits.indexOf(Math.max(...waits))] as AnyLimiter;
+    const slowest = this.limits[this.meter.slowest] as AnyLimiter;
     return `what all of its limits allow; ${slowest.name ?? slowest.kind} says no, with ${slowest.law}`;
   }
 
@@ -135,8 +131,6 @@ class CompositePolicy extends SharedLimiter<Meters, Costs, readonly unknown[]> i
 
   /** Others may have used the limits meanwhile, so what was rehearsed for those who wait is played anew. */
   override wait(costs: Costs, now: number): number {
-    this.#asked = costs;
-    this.#askedAt = now;
     this.#ownLine?.forget();
     return super.wait(costs, now);
   }

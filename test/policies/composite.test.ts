@@ -131,6 +131,23 @@ describe('a composite', () => {
     expect(clock.pending).toBe(0);
   });
 
+  test('names the limit that a newcomer would have to wait for longest, behind those who wait as well', async () => {
+    const { run, clock } = arrange(
+      composite(
+        [tokenBucket({ rate: 1, per: '1m', burst: 1, name: 'minute' }), tokenBucket({ rate: 1, per: '1h', burst: 2, name: 'hour' })],
+        {
+          maxWait: '5m',
+        },
+      ),
+    );
+    await run(() => 1);
+    const second = run(() => clock.now());
+    const reason = (await reasonOf(run(() => 3))) as RateLimitedError;
+    expect(reason.message).toContain('hour says no, with 1 per 3600000 ms');
+    expect(reason.retryAfter).toBeCloseTo(3_600_000 - 300_000, 3);
+    expect(await clock.until(second)).toBe(60_000);
+  });
+
   test('an abort ends the wait in the same tick with its reason, and nothing was charged (L6)', async () => {
     const fast = tokenBucket({ rate: 10, burst: 2 });
     const { run, clock, policy } = arrange(composite([fast, tokenBucket({ rate: 1, burst: 1 })], { maxWait: '1m' }));

@@ -6,19 +6,29 @@ export type Costs = readonly unknown[];
 /** Several limits that are one: a call fits when it fits all of them, and takes from all of them or from none. */
 export class Composite implements Meter<Costs, readonly unknown[]> {
   readonly parts: readonly Meter<unknown>[];
+  /** Shared with all copies. */
+  readonly #asked: { slowest: number };
 
-  constructor(parts: readonly Meter<unknown>[]) {
+  constructor(parts: readonly Meter<unknown>[], asked: { slowest: number } = { slowest: 0 }) {
     this.parts = parts;
+    this.#asked = asked;
+  }
+
+  /** Which of them the latest question came to wait for longest, asked here or of a copy. */
+  get slowest(): number {
+    return this.#asked.slowest;
   }
 
   /** As long as the slowest of them takes: whoever waits for that fits the others too. */
   wait(costs: Costs, now: number): number {
-    return Math.max(0, ...this.waits(costs, now));
-  }
-
-  /** What each of them says. */
-  waits(costs: Costs, now: number): number[] {
-    return this.parts.map((part, i) => (costs[i] === undefined ? 0 : part.wait(costs[i], now)));
+    let longest = 0;
+    for (const [i, part] of this.parts.entries()) {
+      const wait = costs[i] === undefined ? 0 : part.wait(costs[i], now);
+      if (wait <= longest) continue;
+      longest = wait;
+      this.#asked.slowest = i;
+    }
+    return longest;
   }
 
   take(costs: Costs, now: number): readonly unknown[] {
@@ -42,6 +52,9 @@ export class Composite implements Meter<Costs, readonly unknown[]> {
   }
 
   copy(): Composite {
-    return new Composite(this.parts.map((part) => part.copy()));
+    return new Composite(
+      this.parts.map((part) => part.copy()),
+      this.#asked,
+    );
   }
 }

@@ -15,9 +15,10 @@ describe('several meters as one', () => {
     expect(both.wait([5, 3], 0)).toBe(0);
     both.take([5, 3], 0);
     expect([fast.available(0), slow.available(0)]).toEqual([0, 0]);
-    expect(both.waits([1, 1], 0)).toEqual([100, 1000]);
-    expect(both.wait([1, 1], 0)).toBe(1000);
-    expect(both.wait([1, 9], 0)).toBe(Infinity);
+    expect([both.wait([1, undefined], 0), both.slowest]).toEqual([100, 0]);
+    expect([both.wait([1, 1], 0), both.slowest]).toEqual([1000, 1]);
+    expect([both.copy().wait([9, 1], 0), both.slowest]).toEqual([Infinity, 0]);
+    expect([both.wait([1, 9], 0), both.slowest]).toEqual([Infinity, 1]);
     expect([fast.available(0), slow.available(0)]).toEqual([0, 0]);
   });
 
@@ -49,6 +50,6 @@ describe('several meters as one', () => {
     expect([fast.available(0), slow.available(0), copy.wait([1, 1], 0)]).toEqual([5, 3, 1000]);
     both.take([5, 3], 0);
     both.begin(77_000);
-    expect(both.waits([1, 1], 77_000)).toEqual([100, 1000]);
+    expect([both.wait([1, undefined], 77_000), both.wait([1, 1], 77_000)]).toEqual([100, 1000]);
   });
 });
