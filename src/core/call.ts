@@ -1,7 +1,7 @@
 import type { Alarm } from './alarm.ts';
 import { idempotencyKeyOf } from './idempotency.ts';
 import { asGentle, isGentle } from './gentle.ts';
-import { subscribe, unsubscribe, type Cancellable } from './signals.ts';
+import { owners, subscribe, unsubscribe, type Cancellable } from './signals.ts';
 import type { Leftovers } from './leftovers.ts';
 import { Failure, type Outcome } from './outcome.ts';
 import type { Scope } from './scope.ts';
@@ -10,14 +10,6 @@ import { LEVELS, type Priority, rankOf } from './priority.ts';
 
 /** The user's function. It may be synchronous, return a promise or any thenable, and throw. */
 export type Work<T> = (call: Call) => T | PromiseLike<T>;
-
-/** Whose signal it is: a call that is given the signal of another was made in its work. */
-const callBySignal = new WeakMap<AbortSignal, Call>();
-
-/** The call whose own signal this is. */
-export function callOf(signal: AbortSignal): Call | undefined {
-  return callBySignal.get(signal);
-}
 
 /**
  * One execution on its way through a pipeline, and what the work gets as its argument. Policies derive a new one for what they run apart
@@ -168,7 +160,7 @@ export class Call implements Cancellable {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      callBySignal.set(this.#controller.signal, this);
+      owners.set(this.#controller.signal, this);
       if (this.failure !== undefined) this.#controller.abort(this.failure.error);
     }
     return this.#controller.signal;

@@ -1,6 +1,6 @@
 import { Alarm } from './alarm.ts';
 import { span } from './clock.ts';
-import { Call, type Work, callOf } from './call.ts';
+import { Call, type Work } from './call.ts';
 import { type CallSettings, noOptions } from './call-options.ts';
 import { currentCall, present } from './context.ts';
 import { DeadlineExceededError, ShutdownError, TimeoutError } from './errors.ts';
@@ -8,6 +8,7 @@ import { made } from './made.ts';
 import { Failure, type Outcome, refuse } from './outcome.ts';
 import { type GatePolicy, mountAlone } from './policy.ts';
 import type { Scope } from './scope.ts';
+import { owners } from './signals.ts';
 import type { Gate, Narrowing } from './stage.ts';
 
 /** The calls a pipeline has under way, and whether it still takes any. */
@@ -128,7 +129,7 @@ export class Life {
 
 /** The call in whose work a new one is made: whose work runs, or whose signal is passed on. Once that one is over, it has nothing to say. */
 function makerOf({ signal }: CallSettings): Call | undefined {
-  const maker = currentCall() ?? (signal === undefined ? undefined : callOf(signal));
+  const maker = currentCall() ?? (signal === undefined ? undefined : (owners.get(signal) as Call | undefined));
   return maker === undefined || maker.root.over ? undefined : maker;
 }
 

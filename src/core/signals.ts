@@ -49,3 +49,6 @@ export function subscribe(signal: AbortSignal, call: Cancellable): void {
 export function unsubscribe(signal: AbortSignal, call: Cancellable): void {
   subscribersOf.get(signal)?.delete(call);
 }
+
+/** Whose own signal it is: a call that is given the signal of another was made in its work. */
+export const owners: WeakMap<AbortSignal, Cancellable> = new WeakMap();

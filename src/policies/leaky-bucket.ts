@@ -106,14 +106,11 @@ function bounded({ burst, delay, maxQueueTime }: LeakyBucketSettings): OptionPro
 }
 
 class LeakyBucketPolicy extends CountedLimiter<PacedBucket, number> implements LeakyBucket {
+  readonly kind = 'leaky-bucket';
   declare readonly terms: Terms;
 
   constructor(terms: Terms) {
     super(new PacedBucket(terms, 0), terms);
-  }
-
-  get kind(): 'leaky-bucket' {
-    return 'leaky-bucket';
   }
 
   get law(): string {

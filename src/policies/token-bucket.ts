@@ -110,14 +110,11 @@ function holds(path: string, tokens: unknown, burst: number): OptionProblem | un
 }
 
 class TokenBucketPolicy extends CountedLimiter<Bucket, number> implements TokenBucket {
+  readonly kind = 'token-bucket';
   declare readonly terms: Terms;
 
   constructor(terms: Terms) {
     super(new Bucket(terms, terms.initial ?? terms.burst, 0), terms);
-  }
-
-  get kind(): 'token-bucket' {
-    return 'token-bucket';
   }
 
   get law(): string {
