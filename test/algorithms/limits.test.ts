@@ -285,6 +285,18 @@ describe('a learner', () => {
   });
 });
 
+test('a learner and a threshold go on with a clock that starts again at 0', () => {
+  const learner = new Learner(make(aimd), undefined, 0);
+  learner.sample(1_000_000, 20, true, 1_000_010);
+  learner.sample(0, 20, true, 10);
+  expect(learner.allowed).toBe(16);
+  const ranks = new RankThreshold(1000);
+  for (let i = 0; i < 300; i++) ranks.arrive(i % 100, 0, 1_000_000 + i * 10);
+  expect(ranks.rate).toBe(1);
+  ranks.arrive(1, 0, 0);
+  expect(ranks.rate).toBe(0);
+});
+
 describe('small things', () => {
   test('samples keep to a bounded number, and still stand for all', () => {
     const samples = new Samples();

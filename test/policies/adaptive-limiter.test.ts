@@ -1,4 +1,6 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import '../support/properties.ts';
 import {
   BulkheadFullError,
   type CallOptions,
@@ -377,6 +379,47 @@ describe('around it', () => {
     expect(await reasonOf(one.run(hold))).toBeInstanceOf(BulkheadFullError);
     expect(limiter.inflight).toBe(2);
   });
+});
+
+test('slots are conserved and the limit keeps its bounds, whatever comes, ends, fails and is aborted (B1, A1)', async () => {
+  const step = fc.record({
+    what: fc.constantFrom('come', 'come', 'end', 'drop', 'fail', 'abort', 'wait', 'reset'),
+    which: fc.nat(30),
+    priority: fc.constantFrom('critical', 'sheddable'),
+  });
+  const algorithm = fc.constantFrom('correlated', 'gradient', 'vegas', 'aimd');
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 150 }), algorithm, fc.boolean(), async (steps, kind, ranked) => {
+      const { limiter, clock, run } = arranged({ algorithm: kind, min: 2, max: 8, maxQueue: 10, maxWait: 500, priority: ranked });
+      const under: { end: (error?: Error) => void; readonly caller: AbortController }[] = [];
+      let [most, running] = [0, 0];
+      for (const { what, which, priority } of steps) {
+        if (what === 'come') {
+          const caller = new AbortController();
+          const work = (): Promise<void> =>
+            new Promise((resolve, reject) => {
+              most = Math.max(most, ++running);
+              under.push({ end: (error) => (running--, error === undefined ? resolve() : reject(error)), caller });
+            });
+          run(work, { signal: caller.signal, priority: priority as 'critical' }).catch(() => undefined);
+        } else if (what === 'wait') await clock.advance(40 * which);
+        else if (what === 'reset') limiter.reset();
+        else if (what === 'abort') under[which % (under.length || 1)]?.caller.abort();
+        else
+          under.splice(which % (under.length || 1), 1)[0]?.end(what === 'end' ? undefined : what === 'drop' ? overload : new Error('no'));
+        await clock.advance(0);
+        expect(limiter.inflight).toBe(running);
+        expect(limiter.limit >= 2 && limiter.limit <= 8 && Number.isInteger(limiter.limit)).toBe(true);
+      }
+      expect(most).toBeLessThanOrEqual(8);
+      while (under.length > 0) {
+        for (const { end } of under.splice(0)) end();
+        await clock.advance(0);
+      }
+      expect([limiter.inflight, limiter.queued, clock.pending]).toEqual([0, 0, 0]);
+    }),
+    { numRuns: 60 },
+  );
 });
 
 describe('options', () => {

@@ -166,6 +166,23 @@ describe('aimd', () => {
 });
 
 describe('the policy', () => {
+  test.each([20, 150])('it finds the knee as its algorithm does, beginning at %i', async (initial) => {
+    const clock = new VirtualClock();
+    const limiter = adaptiveLimiter({ initial });
+    const shop = pipeline([limiter], { clock, random: seededRandom(7) });
+    const server = new Served(WORKERS, around(MS));
+    const random = seededRandom(8);
+    const work = (): Promise<void> => new Promise((resolve) => clock.setTimeout(resolve, server.serve(clock.now()) - clock.now()));
+    const path: number[] = [];
+    for (let next = 0; next < 100_000;) {
+      next -= (1000 * Math.log(1 - random())) / (2 * CAPACITY);
+      await clock.advance(Math.max(0, next - clock.now()));
+      if (next > 80_000) path.push(limiter.limit);
+      void shop.executeOutcome(work);
+    }
+    expect(off(median(path), WORKERS)).toBeLessThan(0.15);
+  });
+
   test('two priorities, three times the load from the low one: the high one is served, and capacity is used', async () => {
     // 20 workers of 20 ms: 1000 a second. 300 important calls a second, 3000 others.
     const clock = new VirtualClock();

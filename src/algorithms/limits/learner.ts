@@ -54,6 +54,8 @@ export class Learner {
   /** Takes a call in that `begun` (ms) and is over now. Parameters as for a {@link Limit}. */
   sample(begun: number, inflight: number, dropped: boolean, now: number, u?: number): void {
     const { limit } = this.limit;
+    // Another clock, or one that went back.
+    if (now < this.#changed) this.#clear(undefined, -Infinity);
     if (!dropped && this.#ramp !== Infinity && ++this.#ramp >= limit) this.#ramp = Infinity;
     if (begun < this.#changed) return;
     if (this.#cold > 0) {
@@ -73,8 +75,7 @@ export class Learner {
     this.#cold = this.#coldSamples;
     this.#ramp = this.#start ?? Infinity;
     this.recent = undefined;
-    this.#changed = -Infinity;
-    this.#clear(undefined);
+    this.#clear(undefined, -Infinity);
   }
 
   #collect(window: WindowSettings, rtt: number, inflight: number, dropped: boolean, now: number, u?: number): void {
@@ -104,11 +105,11 @@ export class Learner {
 
   /** The limit has changed. */
   #turn(now: number): void {
-    this.#changed = now;
-    this.#clear(now + 2 * (this.recent ?? 0));
+    this.#clear(now + 2 * (this.recent ?? 0), now);
   }
 
-  #clear(opens: number | undefined): void {
+  #clear(opens: number | undefined, changed: number = this.#changed): void {
+    this.#changed = changed;
     this.#samples.clear();
     this.#drops = this.#inflight = 0;
     this.#opens = opens;

@@ -41,7 +41,7 @@ export class RankThreshold {
   /** A call has come. `pressure`: how full the queue is, from 0 where calls begin to be turned away to 1. Answers whether the threshold has moved. */
   arrive(rank: number, pressure: number, now: number): boolean {
     const before = this.threshold;
-    if (now >= this.#ends) this.#calibrate(now);
+    if (now >= this.#ends || now < this.#ends - this.#interval) this.#calibrate(now);
     this.#ranks[this.#known++ % KNOWN] = rank;
     this.#arrivals++;
     this.#pressure = Math.max(this.#pressure, pressure);
@@ -54,8 +54,8 @@ export class RankThreshold {
   }
 
   #calibrate(now: number): void {
-    // Nobody came for longer than an interval: what was too much then is not any more.
-    const late = now >= this.#ends + this.#interval;
+    // Nobody came for longer than an interval (or on this clock): what was too much then is not any more.
+    const late = now >= this.#ends + this.#interval || now < this.#ends;
     const excess = late || this.#arrivals < FEW ? 0 : Math.max(0, 1 - this.#starts / this.#arrivals);
     this.rate = excess < CHANCE ? 0 : excess + PUSH * this.#pressure * (1 - excess);
     this.#sorted = this.#ranks.slice(0, Math.min(this.#known, KNOWN)).sort();
