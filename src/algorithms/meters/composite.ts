@@ -22,8 +22,8 @@ export class Composite implements Meter<Costs, readonly unknown[]> {
   /** As long as the slowest of them takes: whoever waits for that fits the others too. */
   wait(costs: Costs, now: number): number {
     let longest = 0;
-    for (const [i, part] of this.parts.entries()) {
-      const wait = costs[i] === undefined ? 0 : part.wait(costs[i], now);
+    for (let i = 0; i < this.parts.length; i++) {
+      const wait = costs[i] === undefined ? 0 : (this.parts[i] as Meter<unknown>).wait(costs[i], now);
       if (wait <= longest) continue;
       longest = wait;
       this.#asked.slowest = i;
