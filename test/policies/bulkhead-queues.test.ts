@@ -101,6 +101,21 @@ describe("queue: 'codel'", () => {
     expect(slots.snapshot()).toMatchObject({ shed: 0, active: 0 });
   });
 
+  test('knows that a queue does not stand if a slot came free with nobody waiting', async () => {
+    const { crowd, clock, slots, end } = arranged({ maxConcurrent: 1, maxQueue: 100, queue: 'codel' });
+    // Two bursts, each of which costs waits of 20 ms and more, and all is quiet between them.
+    for (const first of [0, 10]) {
+      for (let id = first; id < first + 4; id++) void crowd.come(id);
+      for (let id = first; id < first + 4; id++) {
+        await clock.advance(20);
+        await end(id);
+      }
+      await clock.advance(20);
+    }
+    expect(crowd.started).toEqual([0, 1, 2, 3, 10, 11, 12, 13]);
+    expect(slots.snapshot()).toMatchObject({ shed: 0, active: 0 });
+  });
+
   test('by the law of RFC 8289 lets go one after the other, faster and faster', async () => {
     const { crowd, clock, slots } = arranged({ maxConcurrent: 1, maxQueue: 10_000, queue: { kind: 'codel', law: 'rfc8289' } });
     let [next, shed] = [0, 0];
@@ -128,6 +143,15 @@ describe('priority', () => {
     void crowd.come(5, { priority: 'critical-plus', priorityLevel: 0 });
     await end(0, 5, 3, 2, 4);
     expect(crowd.started).toEqual([0, 5, 3, 2, 4, 1]);
+  });
+
+  test('is asked for only where a call has to wait', async () => {
+    let asked = 0;
+    const { crowd } = arranged({ maxConcurrent: 2, maxQueue: 5, priority: () => ++asked });
+    for (const id of [1, 2]) void crowd.come(id);
+    expect(asked).toBe(0);
+    void crowd.come(3);
+    expect(asked).toBe(1);
   });
 
   test('is off unless asked for', async () => {

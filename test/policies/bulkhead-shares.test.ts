@@ -270,6 +270,19 @@ describe('shed', () => {
     expect(await reasonOf(run(() => 1, { deadline: 20 }))).toBeInstanceOf(BulkheadFullError);
   });
 
+  test('does not take a time without calls for a time in which slots were slow to come', async () => {
+    const { run, slots, call, clock } = await flowing({}, 0);
+    await clock.advance(500);
+    expect(slots.active).toBe(0);
+    for (const lull of [500, 500, 500]) {
+      void call();
+      await clock.advance(lull);
+    }
+    for (let i = 0; i < 5; i++) void call();
+    void run(() => 1, { deadline: 60 }).catch(() => undefined);
+    expect(slots.snapshot()).toMatchObject({ queued: 4, refused: 0 });
+  });
+
   test('refuses nobody before it knows how fast slots come free', () => {
     const { crowd, slots } = arranged({ maxConcurrent: 1, maxQueue: 100, shed: true });
     for (let id = 0; id < 50; id++) void crowd.come(id, { deadline: 1 });

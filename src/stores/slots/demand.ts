@@ -25,13 +25,39 @@ export class Demand {
   }
 
   of(call: Call, scope: Scope): Wants {
-    const { weight, priority, fairBy, partitionBy } = this.#settings;
-    return {
-      weight: typeof weight === 'number' ? weight : scope.ask('weight', 1, () => whole(weight(call))),
-      rank: priority === false ? 0 : priority === true ? call.rank : scope.ask('priority', 0, () => ranked(priority(call))),
-      key: fairBy === undefined ? undefined : scope.ask('fairBy', undefined, () => fairBy(call)),
-      partition: this.#partitions?.of(partitionBy === undefined ? undefined : scope.ask('partitionBy', undefined, () => partitionBy(call))),
-    };
+    const { weight, fairBy, partitionBy } = this.#settings;
+    return new Asked(
+      typeof weight === 'number' ? weight : scope.ask('weight', 1, () => whole(weight(call))),
+      fairBy === undefined ? undefined : scope.ask('fairBy', undefined, () => fairBy(call)),
+      this.#partitions?.of(partitionBy === undefined ? undefined : scope.ask('partitionBy', undefined, () => partitionBy(call))),
+      () => this.#rankOf(call, scope),
+    );
+  }
+
+  #rankOf(call: Call, scope: Scope): number {
+    const { priority } = this.#settings;
+    if (priority === false) return 0;
+    return priority === true ? call.rank : scope.ask('priority', 0, () => ranked(priority(call)));
+  }
+}
+
+/** What one call asks for. Its rank is worked out when somebody wants to know, which mostly is when it has to wait. */
+class Asked implements Wants {
+  readonly weight: number;
+  readonly key: string | undefined;
+  readonly partition: Partition | undefined;
+  #rank: number | (() => number);
+
+  constructor(weight: number, key: string | undefined, partition: Partition | undefined, rank: () => number) {
+    this.weight = weight;
+    this.key = key;
+    this.partition = partition;
+    this.#rank = rank;
+  }
+
+  get rank(): number {
+    if (typeof this.#rank === 'function') this.#rank = this.#rank();
+    return this.#rank;
   }
 }
 
