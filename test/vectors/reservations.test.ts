@@ -37,7 +37,7 @@ class Reserved {
       case 'acquire':
       case 'reserve': {
         const waitMs = this.#reserve(n, at, maxWait ?? this.#patience);
-        return { ok: waitMs === 0, waitMs, wait: waitMs, permits: this.#meter.available(at) };
+        return { ok: waitMs >= 0, waitMs, wait: waitMs, permits: this.#meter.available(at) };
       }
       case 'state':
         return { permits: this.#meter.available(at), waitMs: this.#meter.wait(1, at) };
