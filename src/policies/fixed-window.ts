@@ -51,7 +51,7 @@ export interface FixedWindowOptions extends WindowOptions {
   /** When a call is refused, everybody is for so long, and until the window closes at least. @defaultValue `0` */
   readonly blockFor?: Duration;
   /**
-   * `true`: calls that are let in are held so that they spread over the window, the first one excepted; a duration: for that long at least. A {@link leakyBucket} spaces calls better.
+   * `true`: calls that are let in are held so that they spread over the window, the first one excepted; a duration: for that long at least. A leaky bucket spaces calls better.
    *
    * @defaultValue `false`
    */
