@@ -1,5 +1,6 @@
-/** Rows in one block. */
-const BLOCK = 512;
+/** Numbers in one block, and the fewest rows. */
+const BLOCK = 2048;
+const FEWEST = 8;
 /** Ends the list of free rows of a block. */
 const NONE = -1;
 
@@ -9,6 +10,8 @@ const NONE = -1;
  */
 export class Rows {
   readonly width: number;
+  /** Rows in one block. */
+  readonly #rows: number;
   readonly #blocks: (Float64Array | undefined)[] = [];
   /** For each block the first of its free rows, which are linked through the first number of each, and how many are taken. */
   readonly #free: number[] = [];
@@ -19,6 +22,7 @@ export class Rows {
 
   constructor(width: number) {
     this.width = width;
+    this.#rows = Math.max(FEWEST, Math.floor(BLOCK / width));
   }
 
   /** Rows in use. */
@@ -28,7 +32,7 @@ export class Rows {
 
   /** Rows that there is memory for. */
   get capacity(): number {
-    return this.#blocks.reduce((sum, block) => sum + (block === undefined ? 0 : BLOCK), 0);
+    return this.#blocks.reduce((sum, block) => sum + (block === undefined ? 0 : this.#rows), 0);
   }
 
   /** Takes a row; what stands in it is left from before. */
@@ -41,14 +45,14 @@ export class Rows {
     this.#free[number] = block[row * this.width] as number;
     this.#taken[number] = (this.#taken[number] as number) + 1;
     this.#size++;
-    return number * BLOCK + row;
+    return number * this.#rows + row;
   }
 
   /** Gives a row back. */
   remove(row: number): void {
-    const number = Math.floor(row / BLOCK);
+    const number = Math.floor(row / this.#rows);
     this.numbers(row)[this.offset(row)] = this.#free[number] as number;
-    this.#free[number] = row % BLOCK;
+    this.#free[number] = row % this.#rows;
     const taken = (this.#taken[number] as number) - 1;
     this.#taken[number] = taken;
     this.#size--;
@@ -58,17 +62,17 @@ export class Rows {
 
   /** The numbers among which a row stands. */
   numbers(row: number): Float64Array {
-    return this.#blocks[Math.floor(row / BLOCK)] as Float64Array;
+    return this.#blocks[Math.floor(row / this.#rows)] as Float64Array;
   }
 
   /** Where among them it begins. */
   offset(row: number): number {
-    return (row % BLOCK) * this.width;
+    return (row % this.#rows) * this.width;
   }
 
   #open(number: number): Float64Array {
-    const block = new Float64Array(BLOCK * this.width);
-    for (let row = 0; row < BLOCK; row++) block[row * this.width] = row + 1 < BLOCK ? row + 1 : NONE;
+    const block = new Float64Array(this.#rows * this.width);
+    for (let row = 0; row < this.#rows; row++) block[row * this.width] = row + 1 < this.#rows ? row + 1 : NONE;
     this.#blocks[number] = block;
     this.#free[number] = 0;
     this.#taken[number] = 0;

@@ -7,6 +7,7 @@ import type { GatePolicy } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Narrowing } from '../core/stage.ts';
 import { strainedAmong } from '../core/strain.ts';
+import { LimiterGate } from './limiter/limiter-gate.ts';
 import { SharedLimiter } from './limiter/shared-limiter.ts';
 
 /** A limiter of which its law and some numbers are all that there is. */
@@ -19,11 +20,18 @@ const STATE = 2;
 /** No row. */
 const NONE = -1;
 
-/** Whether a policy is a rate limiter that lets calls pass or refuses them, and has a state that can be written down: then a row of a ledger can stand for it. */
-export function isPlain(policy: GatePolicy): boolean {
-  if (!(policy instanceof SharedLimiter) || policy.mode !== 'enforce') return false;
+/** Whether a policy is a rate limiter that lets calls pass or refuses them, and has a state that can be written down. */
+function isPlain(policy: GatePolicy): boolean {
+  if (!(policy instanceof SharedLimiter)) return false;
   const { meter, terms } = policy as Plain;
   return terms.maxWait === 0 && terms.borrow === undefined && meter.width > 0;
+}
+
+/** A ledger for policies like this one, which nobody else may hold; none if it keeps more than numbers, or its gate does more than to ask the meter. */
+export function ledgerFor<Child extends GatePolicy>(policy: Child, scope: Scope, now: number): Ledger<Child> | undefined {
+  if (!isPlain(policy)) return undefined;
+  const standIn = new Kept(policy, scope, now);
+  return standIn.gate.constructor === LimiterGate ? new Ledger(standIn) : undefined;
 }
 
 /**
@@ -40,10 +48,9 @@ export class Ledger<Child extends GatePolicy> {
   /** The row whose state the stand-in has now. A user's function that it asks may make another call meanwhile. */
   #row = NONE;
 
-  /** `policy` must be plain, and nobody else may hold it. */
-  constructor(policy: Child, scope: Scope, now: number) {
-    this.#standIn = new Kept(policy, scope, now);
-    this.#limiter = policy as unknown as Plain;
+  constructor(standIn: Kept<Child>) {
+    this.#standIn = standIn;
+    this.#limiter = standIn.policy as unknown as Plain;
     this.#rows = new Rows(STATE + this.#limiter.meter.width);
   }
 
@@ -58,15 +65,15 @@ export class Ledger<Child extends GatePolicy> {
   }
 
   /** A row for a policy that suits and was not used yet. */
-  open(policy: GatePolicy, now: number): number {
-    const { meter } = policy as unknown as Plain;
-    meter.begin(now);
+  open(policy: GatePolicy, scope: Scope, now: number): number {
+    const limiter = policy as unknown as Plain;
+    limiter.join(scope);
     const row = this.#rows.add();
     const at = this.#rows.offset(row);
     const numbers = this.#rows.numbers(row);
     numbers[at + SEEN] = now;
     numbers[at + CALLS] = 0;
-    meter.save(numbers, at + STATE);
+    limiter.meter.save(numbers, at + STATE);
     return row;
   }
 

@@ -20,7 +20,7 @@ test('memory comes in blocks and goes when a crowd has left, wherever somebody s
 });
 
 test('new rows go where there is room below, so that the blocks above can empty', () => {
-  const rows = new Rows(1);
+  const rows = new Rows(4);
   const taken = Array.from({ length: 5000 }, () => rows.add());
   taken.slice(0, 500).forEach((row) => rows.remove(row));
   const fresh = Array.from({ length: 500 }, () => rows.add());

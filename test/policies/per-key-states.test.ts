@@ -1,11 +1,14 @@
 /** Limits per key of which only the states are kept: nobody can tell. */
 
 import { describe, expect, test } from 'vitest';
-import { type Admission, type AnyEvent, type Call, type CallOptions, definePolicy, pipeline, refuse } from 'breakwater';
+import { type Admission, type AnyEvent, type Call, type CallOptions, type GatePolicy, definePolicy, pipeline, refuse } from 'breakwater';
 import { VirtualClock, arrange } from 'breakwater/testing';
 import { circuitBreaker } from '../../src/policies/circuit-breaker.ts';
+import { fixedWindow } from '../../src/policies/fixed-window.ts';
 import { leakyBucket } from '../../src/policies/leaky-bucket.ts';
 import { type PerKeyOptions, perKey } from '../../src/policies/per-key.ts';
+import { slidingLog } from '../../src/policies/sliding-log.ts';
+import { slidingWindow } from '../../src/policies/sliding-window.ts';
 import { type TokenBucket, type TokenBucketOptions, tokenBucket } from '../../src/policies/token-bucket.ts';
 
 const perMinute = (burst: number, more: Partial<TokenBucketOptions> = {}): TokenBucket =>
@@ -159,11 +162,35 @@ describe('limits that are not alike', () => {
     expect(['tin', 'gold', 'tin', 'gold', 'gold'].map(ask)).toEqual([true, true, false, true, false]);
   });
 
-  test('options in a new order or of another kind of limiter make no difference', () => {
+  test('another kind of limiter: calls that leave at a rate', () => {
     const paced = arrange(perKey(() => leakyBucket({ rate: 1, burst: 1, delay: 1, maxQueueTime: 0 })));
     const answers = ['a', 'a', 'a', 'b', 'b', 'b'].map((key) => paced.pipeline.tryAcquire({ key }).admitted);
     expect(answers).toEqual([true, true, false, true, true, false]);
     expect(paced.policy.get('b')?.excess).toBe(2);
+  });
+
+  test('windows: what was counted, when they close, what is refused', async () => {
+    const makers: (() => GatePolicy)[] = [
+      () => fixedWindow({ limit: 2, window: '1m' }),
+      () => fixedWindow({ limit: 2, window: '1m', aligned: true }),
+      () => fixedWindow({ limit: 2, window: '1m', refused: 'count' }),
+      () => slidingWindow({ limit: 2, window: '1m' }),
+      () => slidingLog({ limit: 2, window: '1m' }),
+    ];
+    for (const make of makers) {
+      const { pipeline: states, clock } = arrange(perKey(make, { max: 3, idle: '5m' }));
+      const policies = pipeline([perKey((_key) => make(), { max: 3, idle: '5m' })], { clock });
+      const [answers, expected]: [unknown[], unknown[]] = [[], []];
+      for (let i = 0; i < 300; i++) {
+        const key = 'aabacab'[(i * i) % 7] as string;
+        const [one, other] = [states.tryAcquire({ key }), policies.tryAcquire({ key })];
+        answers.push([i, one.admitted, 'retryAfter' in one && one.retryAfter]);
+        expected.push([i, other.admitted, 'retryAfter' in other && other.retryAfter]);
+        for (const answer of [one, other]) if (answer.admitted) answer.success();
+        await clock.advance((i % 11) * 1500);
+      }
+      expect(answers).toEqual(expected);
+    }
   });
 
   test('one that only shadows refuses nobody', () => {
@@ -173,7 +200,7 @@ describe('limits that are not alike', () => {
 });
 
 test('pipelines with clocks of their own share the limits of all keys, each as its first caller tells the time', async () => {
-  const clocks = [new VirtualClock(), new VirtualClock({ now: 1e9 })] as const;
+  const clocks = [new VirtualClock(), new VirtualClock({ start: 1e9 })] as const;
   const keys = perKey(() => perMinute(2));
   const [a, b] = clocks.map((clock) => pipeline([keys], { clock }));
   const ask = (p: typeof a, key: string): boolean | undefined => p?.tryAcquire({ key }).admitted;

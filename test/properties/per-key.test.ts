@@ -11,7 +11,9 @@ const RATE = 0.01; // per ms
 
 /** Something happens to a limit per key. */
 type Command =
-  | { readonly do: 'take' | 'hold' | 'look'; readonly key: number }
+  | { readonly do: 'take'; readonly key: number }
+  | { readonly do: 'hold'; readonly key: number }
+  | { readonly do: 'look'; readonly key: number }
   | { readonly do: 'give back'; readonly which: number }
   | { readonly do: 'flood'; readonly keys: number }
   | { readonly do: 'pass'; readonly ms: number };

@@ -1,4 +1,4 @@
-import { type Meter, ROUNDING } from './meter.ts';
+import { type Meter, type Portable, ROUNDING } from './meter.ts';
 import { OwnTime } from './own-time.ts';
 
 /** So much in each window of so many ms. */
@@ -18,7 +18,7 @@ export interface Share {
  * multiples of their length; it closes exactly one length later. What does not fit goes into windows to come, whole if one can hold it, and
  * nobody gets in before it.
  */
-export class FixedWindow extends OwnTime implements Meter<number, Share> {
+export class FixedWindow extends OwnTime implements Meter<number, Share>, Portable {
   limit: WindowLimit;
   /** The last window that something was taken from: from when to when, and how much. */
   #opens = 0;
@@ -111,6 +111,31 @@ export class FixedWindow extends OwnTime implements Meter<number, Share> {
     copy.#shut = this.#shut;
     copy.#phase = this.#phase;
     return copy;
+  }
+
+  get width(): number {
+    return 8;
+  }
+
+  save(to: Float64Array, at: number): void {
+    this.saveTime(to, at);
+    to[at + 2] = this.#opens;
+    to[at + 3] = this.#closes;
+    to[at + 4] = this.#used;
+    to[at + 5] = this.#least;
+    to[at + 6] = this.#shut;
+    to[at + 7] = this.#phase ?? NaN;
+  }
+
+  load(from: Float64Array, at: number): void {
+    this.loadTime(from, at);
+    this.#opens = from[at + 2] as number;
+    this.#closes = from[at + 3] as number;
+    this.#used = from[at + 4] as number;
+    this.#least = from[at + 5] as number;
+    this.#shut = from[at + 6] as number;
+    const phase = from[at + 7] as number;
+    this.#phase = Number.isNaN(phase) ? undefined : phase;
   }
 
   /** Aligns the windows: one opened `ms` before `now`. */

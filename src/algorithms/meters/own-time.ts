@@ -32,4 +32,15 @@ export abstract class OwnTime {
     this.at = other.at;
     this.#offset = other.#offset;
   }
+
+  /** Writes the time down as two numbers. */
+  protected saveTime(to: Float64Array, at: number): void {
+    to[at] = this.at;
+    to[at + 1] = this.#offset;
+  }
+
+  protected loadTime(from: Float64Array, at: number): void {
+    this.at = from[at] as number;
+    this.#offset = from[at + 1] as number;
+  }
 }

@@ -1,5 +1,5 @@
 import type { WindowLimit } from './fixed-window.ts';
-import { type Meter, ROUNDING } from './meter.ts';
+import { type Meter, type Portable, ROUNDING } from './meter.ts';
 import { OwnTime } from './own-time.ts';
 
 /** What was taken, and in which segment. */
@@ -7,6 +7,9 @@ export interface Entry {
   readonly segment: number;
   readonly cost: number;
 }
+
+/** Segments. */
+const MOST_WRITTEN = 64;
 
 /**
  * Estimates what was taken within the last window from one number for each of its segments: the oldest segment lies partly behind the window, and of
@@ -17,7 +20,7 @@ export interface Entry {
  *
  * After Desgats, "How we built rate limiting capable of scaling to millions of domains", Cloudflare, 2017.
  */
-export class SlidingWindow extends OwnTime implements Meter<number, Entry> {
+export class SlidingWindow extends OwnTime implements Meter<number, Entry>, Portable {
   limit: WindowLimit;
   readonly #segments: number;
   /** What was taken in the segment `#head`, and in those before it; a ring, by number. */
@@ -80,6 +83,25 @@ export class SlidingWindow extends OwnTime implements Meter<number, Entry> {
     copy.#head = this.#head;
     copy.#last = this.#last;
     return copy;
+  }
+
+  /** With very many segments it would cost more to write them down than it saves. */
+  get width(): number {
+    return this.#segments > MOST_WRITTEN ? 0 : 4 + this.#counts.length;
+  }
+
+  save(to: Float64Array, at: number): void {
+    this.saveTime(to, at);
+    to[at + 2] = this.#head;
+    to[at + 3] = this.#last;
+    for (let i = 0; i < this.#counts.length; i++) to[at + 4 + i] = this.#counts[i] as number;
+  }
+
+  load(from: Float64Array, at: number): void {
+    this.loadTime(from, at);
+    this.#head = from[at + 2] as number;
+    this.#last = from[at + 3] as number;
+    for (let i = 0; i < this.#counts.length; i++) this.#counts[i] = from[at + 4 + i] as number;
   }
 
   /** Changes the limit and keeps what counts. If the window changes, that counts as if it had just come: when exactly it came is not known. */

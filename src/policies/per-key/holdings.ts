@@ -4,7 +4,7 @@ import type { Failure } from '../../core/outcome.ts';
 import type { GatePolicy } from '../../core/policy.ts';
 import type { Scope } from '../../core/scope.ts';
 import { strainedAmong } from '../../core/strain.ts';
-import { Ledger, type RowPass, isPlain } from '../../stores/ledger.ts';
+import { type Ledger, type RowPass, ledgerFor } from '../../stores/ledger.ts';
 
 /** What is held for a key: a policy, or the number of a row in the ledger. */
 export type Held<Child extends GatePolicy> = Kept<Child> | number;
@@ -30,8 +30,8 @@ export class Holdings<Child extends GatePolicy> {
   /** Holds a new policy from now on. */
   hold(policy: Child, scope: Scope, now: number): Held<Child> {
     if (this.#alike && (this.#ledger?.size ?? 0) === 0 && this.#ledger?.suits(policy, scope) !== true)
-      this.#ledger = isPlain(policy) ? new Ledger(policy, scope, now) : undefined;
-    return this.#ledger?.suits(policy, scope) === true ? this.#ledger.open(policy, now) : new Kept(policy, scope, now);
+      this.#ledger = ledgerFor(policy, scope, now);
+    return this.#ledger?.suits(policy, scope) === true ? this.#ledger.open(policy, scope, now) : new Kept(policy, scope, now);
   }
 
   /** Lets go of what is at rest. */
