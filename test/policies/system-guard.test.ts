@@ -478,9 +478,9 @@ describe('the BBR check', () => {
     };
     expect(await begun(0)).toBe(40);
     expect(await begun(100)).toBe(40);
-    expect(await begun(200)).toBe(30);
-    expect(await begun(400)).toBe(15);
-    expect(await begun(599)).toBe(11);
+    expect(await begun(200)).toBe(36);
+    expect(await begun(400)).toBe(26);
+    expect(await begun(599)).toBe(21);
     expect(await begun(600)).toBe(0);
   });
 

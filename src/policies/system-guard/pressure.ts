@@ -30,11 +30,11 @@ const BUCKET = 100;
 const BUCKETS = 11;
 
 /**
- * An event loop at its threshold may begin this share of what it finished at best, and less the later it is: what waits in it is a queue that nobody can count, and that gets
- * shorter only if less begins than ends. From a share of {@link ALL} on nobody minds.
+ * An event loop at its threshold may begin this share of what it finished at best, and less the later it is (by the root of that: what is turned away leaves the queue at next to no
+ * cost, so a little less is enough). What waits in it is a queue that nobody can count. From a share of {@link ALL} on, at some half of the threshold, nobody minds.
  */
-const KEEPS_UP = 0.75;
-const ALL = 1.5;
+const KEEPS_UP = 0.9;
+const ALL = 1.25;
 
 /** Whose load is the heaviest. */
 export interface Heaviest {
@@ -113,7 +113,7 @@ export class Pressure {
     if (busy <= sure || busy < matters || this.#bbr === undefined) return Math.max(sure, busy);
     const late = this.#late * share;
     const isTooMuch = this.#bbr.isExceeded(now, share) || (late < ALL && this.#bbr.isOutrun(now, late));
-    return isTooMuch || busy >= (this.check as CheckSettings).upTo ? busy : sure;
+    return isTooMuch || this.#ambiguous >= (this.check as CheckSettings).upTo ? busy : sure;
   }
 
   /** Whether there is a load that calls under way may speak against. */
@@ -200,7 +200,7 @@ export class Pressure {
   #weigh(): void {
     this.#worst = this.#words = undefined;
     const late = loadOf(this.readings.eventLoopDelay, this.#limits.eventLoopDelay);
-    this.#late = late === 0 ? Infinity : KEEPS_UP / late;
+    this.#late = late === 0 ? Infinity : KEEPS_UP / Math.sqrt(late);
     this.#ambiguous = heaviest(ambiguous, this.readings, this.#limits).load;
     this.#plain = heaviest(plain, this.readings, this.#limits).load;
   }
