@@ -29,6 +29,7 @@ import type { AnyPolicy } from '../core/policy.ts';
 import { type GuardSettings, type Next, Passing, type Turned } from './passing.ts';
 
 export { ClientGoneError, ErrorResponse, type Visit } from './inbound.ts';
+export { clientKey, type ClientKeyOptions, type Connected } from './client-key.ts';
 export type { Next, Turned } from './passing.ts';
 export type { Answer } from './response.ts';
 
