@@ -37,6 +37,27 @@ describe('a HeavyKeeper', () => {
     expect(keeper.add(keeper.trace(hash.toString(36)))).toBe(1);
   });
 
+  test('another id in the same place takes one away at most, and the place once nothing is left', () => {
+    let worn = 0;
+    for (let seed = 1; seed <= 50; seed++) {
+      const keeper = new HeavyKeeper(1, seed);
+      const [a, b] = [keeper.trace('a'), keeper.trace('b')];
+      for (let i = 0; i < 3; i++) keeper.add(a);
+      keeper.add(b);
+      const left = keeper.add(a) - 1;
+      expect(left).toBeGreaterThanOrEqual(2);
+      expect(left).toBeLessThanOrEqual(3);
+      worn += 3 - left;
+      let estimate = 0;
+      for (let i = 0; i < 100; i++) estimate = keeper.add(b);
+      expect(estimate).toBeGreaterThan(50);
+      expect(keeper.add(a)).toBe(0);
+    }
+    // Both rows at once, each with 1.08^-3.
+    expect(worn).toBeGreaterThan(20);
+    expect(worn).toBeLessThan(45);
+  });
+
   test.each([0.8, 1, 1.3])('never says more than there was, and of ids asked for often little less, in traffic by Zipf with %d', (skew) => {
     const draw = zipf(100_000, skew, seededRandom(3));
     const keeper = new HeavyKeeper(4096, 7);
