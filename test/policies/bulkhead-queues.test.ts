@@ -228,7 +228,7 @@ describe("whenFull: 'evict-lowest'", () => {
     const reason = await reasonOf(low);
     expect(reason).toBeInstanceOf(BulkheadFullError);
     expect(reason).toMatchObject({
-      message: 'shop: bulkhead gave its place in the queue to a call of a higher rank (whenFull), so the work never ran',
+      message: "shop: bulkhead gave the call's place in its queue to one of a higher rank (whenFull), so the work never ran",
       key: 'low',
     });
     expect(slots.snapshot()).toMatchObject({ queued: 2, evicted: 1, refused: 0 });

@@ -85,6 +85,10 @@ class Account {
   }
 
   #begin(slot: Slot): void {
+    const { limit, taken } = this.slots;
+    const own = slot.wants?.partition;
+    if (taken > limit && (own === undefined || own.taken > own.limit))
+      expect.fail(`${slot.owner} got in beyond the limit and its own share`);
     this.running.add(slot);
     this.taken += slot.wants?.weight ?? 1;
   }
@@ -183,7 +187,7 @@ class Door {
       .executeOutcome(work, { tags: { rank, weight: 1 + (rank % 3) }, key, signal: visit.caller.signal })
       .then((outcome) => {
         const turnedAway = !outcome.ok && outcome.error instanceof BulkheadFullError;
-        visit.state = !turnedAway ? 'over' : outcome.error.message.includes('gave its place') ? 'evicted' : 'refused';
+        visit.state = !turnedAway ? 'over' : outcome.error.message.includes('gave the call') ? 'evicted' : 'refused';
       });
     expect(this.slots.snapshot().evicted - evicted).toBeLessThanOrEqual(1);
     this.visits.push(visit);

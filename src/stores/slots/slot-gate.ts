@@ -118,7 +118,7 @@ export class SlotGate implements Gate<Slot>, Way {
   }
 
   evict(waiter: Waiting): void {
-    const why = 'gave its place in the queue to a call of a higher rank (whenFull), so the work never ran';
+    const why = "gave the call's place in its queue to one of a higher rank (whenFull), so the work never ran";
     this.#shared.evicted++;
     this.#end(waiter, this.#refusal(this.words.full, waiter.owner, why), 'evicted');
   }
