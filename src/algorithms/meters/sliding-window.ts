@@ -121,26 +121,34 @@ export class SlidingWindow extends OwnTime implements Meter<number, Entry>, Port
   #estimate(time: number): number {
     const segment = this.#segmentAt(time);
     const oldest = segment - this.#segments;
-    let sum = this.#count(oldest) * this.#ahead(oldest, time);
-    for (let each = oldest + 1; each <= segment; each++) sum += this.#count(each);
-    return sum;
+    if (segment !== this.#head) {
+      let sum = this.#count(oldest) * this.#ahead(oldest, time);
+      for (let each = oldest + 1; each <= this.#head; each++) sum += this.#count(each);
+      return sum;
+    }
+    // All that is kept counts, but for what the window has left behind.
+    let sum = 0;
+    for (let slot = 0; slot <= this.#segments; slot++) sum += this.#counts[slot] as number;
+    return sum - this.#count(oldest) * (1 - this.#ahead(oldest, time));
   }
 
   /** The first time from `from` on at which `cost` fits; what costs more than the limit does when nothing else counts. */
   #ready(cost: number, from: number, slack: number): number {
     const { limit, window } = this.limit;
+    const length = this.#length;
     const rounding = limit * this.#segments * ROUNDING;
     const last = this.#segmentAt(from);
     let oldest = last - this.#segments;
+    let whole = this.#count(oldest);
     let excess = this.#estimate(from) + Math.min(cost, limit) - limit;
-    if (excess <= (this.#count(oldest) / this.#length) * slack + 2 * rounding) return from;
-    let counts = this.#count(oldest) * this.#ahead(oldest, from);
+    if (excess <= (whole / length) * slack + 2 * rounding) return from;
+    let counts = whole * this.#ahead(oldest, from);
     while (excess > counts + rounding && oldest < last) {
       excess -= counts;
-      counts = this.#count(++oldest);
+      counts = whole = this.#count(++oldest);
     }
     // It fits once that much of the oldest segment that counts then has been left behind.
-    return Math.max(from, this.#start(oldest) + window) + (Math.min(excess, counts) / this.#count(oldest)) * this.#length;
+    return Math.max(from, this.#start(oldest) + window) + (Math.min(excess, counts) / whole) * length;
   }
 
   #add(cost: number): Entry {
