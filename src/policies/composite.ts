@@ -42,8 +42,9 @@ declare module '../core/events.ts' {
   }
 }
 
-/** The state of a composite: calls that wait, and the state of each of its limits. */
+/** The state of a composite: the least that is there of any limit, calls that wait, and the state of each of its limits. */
 export interface CompositeSnapshot extends PlainData {
+  readonly available: number;
   readonly waiting: number;
   readonly limits: readonly PlainData[];
 }
@@ -51,6 +52,8 @@ export interface CompositeSnapshot extends PlainData {
 /** Several limits that are one. */
 export interface Composite extends GatePolicy {
   readonly kind: 'composite';
+  /** What is available now in the limit that has least; 0 while calls wait here. Each limit counts in its own units. */
+  readonly available: number;
   /** Calls waiting here now; those that wait for one of the limits by itself are not among them. */
   readonly waiting: number;
   /** The limits, to look at or to change one by one. */
@@ -108,6 +111,10 @@ class CompositePolicy extends SharedLimiter<Meters, Costs, readonly unknown[]> i
     return `what all of its limits allow; ${slowest.name ?? slowest.kind} says no, with ${slowest.law}`;
   }
 
+  get available(): number {
+    return this.waiting > 0 ? 0 : Math.min(...this.limits.map((limit) => (limit as AnyLimiter & Pick<Composite, 'available'>).available));
+  }
+
   override gate(scope: Scope): Gate {
     for (const limit of this.limits) limit.join(scope);
     return super.gate(scope);
@@ -140,7 +147,8 @@ class CompositePolicy extends SharedLimiter<Meters, Costs, readonly unknown[]> i
   }
 
   snapshot(): CompositeSnapshot {
-    return { waiting: this.waiting, limits: this.limits.map((limit) => ({ ...nameOf(limit), ...limit.snapshot() })) };
+    const { available, waiting } = this;
+    return { available, waiting, limits: this.limits.map((limit) => ({ ...nameOf(limit), ...limit.snapshot() })) };
   }
 
   describe(): PlainData {

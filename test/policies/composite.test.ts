@@ -31,9 +31,11 @@ describe('a composite', () => {
   test('charges all of its limits or none', () => {
     const second = tokenBucket({ rate: 10 });
     const hour = tokenBucket({ rate: 1000, per: '1h', burst: 3 });
-    const { pipeline: p } = arrange(composite([second, hour]));
-    expect([1, 2, 3, 4, 5].map(() => p.tryAcquire().admitted)).toEqual([true, true, true, false, false]);
-    expect([second.available, hour.available]).toEqual([7, 0]);
+    const { pipeline: p, policy } = arrange(composite([second, hour]));
+    expect([1, 2].map(() => p.tryAcquire().admitted)).toEqual([true, true]);
+    expect(policy.available).toBe(1);
+    expect([3, 4, 5].map(() => p.tryAcquire().admitted)).toEqual([true, false, false]);
+    expect([second.available, hour.available, policy.available]).toEqual([7, 0, 0]);
   });
 
   test('says which limit says no and when all of them would say yes, to the millisecond (L4), and a refusal changes nothing (L3)', async () => {
@@ -206,6 +208,7 @@ describe('a composite', () => {
       {
         kind: 'composite',
         name: 'composite',
+        available: 0,
         waiting: 1,
         limits: [
           { kind: 'token-bucket', name: 'token-bucket', available: 0, waiting: 0, rate: 2, per: 1000, burst: 1 },

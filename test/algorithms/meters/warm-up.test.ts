@@ -259,4 +259,17 @@ describe('a warm-up', () => {
     }
     expect(now - warm).toBeCloseTo(99_899_900, 3);
   });
+
+  test('over thirty days of pauses shorter than the slack it gives what the rate is, to the call (L10)', () => {
+    const interval = 1000 / 0.3;
+    const meter = new Warming({ rate: 0.3, per: 1000, warmUpPeriod: 0, coldFactor: 3, slack: 2 * interval }, 1e9 + 1 / 3);
+    const end = 1e9 + 1 / 3 + 30 * 86_400_000;
+    let calls = 0;
+    for (let now = 1e9 + 1 / 3, i = 1; now < end; i++) {
+      meter.take(1, now);
+      calls++;
+      now += meter.wait(1, now) + ((i * 7919) % 1000) / 1001;
+    }
+    expect(Math.abs(calls - (0.3 * 30 * 86_400 + 1))).toBeLessThanOrEqual(1);
+  });
 });
