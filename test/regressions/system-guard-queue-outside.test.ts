@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { arrange } from 'breakwater/testing';
+import { VirtualClock, arrange } from 'breakwater/testing';
 import { type SystemGuardOptions, systemGuard } from '../../src/policies/system-guard.ts';
 
 /**
@@ -14,8 +14,9 @@ async function server(options: SystemGuardOptions): Promise<{ goodput: number; m
     const lately = turns.filter(({ end }) => end > now - 1000).map(({ ms }) => ms);
     return Math.max(0, now - turn > 500 ? (now - turn) / 2 : 0, ...lately);
   };
+  const clock = new VirtualClock();
   const monitor = { read: () => ({ eventLoopDelay: late(clock.now()), eventLoopUtilization: 1 }) };
-  const { run, clock } = arrange(systemGuard({ monitor, ...options }));
+  const { run } = arrange(systemGuard({ monitor, ...options }), { clock });
   const times: number[] = [];
   for (let next = 0; clock.now() < 20_000;) {
     turn = clock.now();
