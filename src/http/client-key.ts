@@ -59,5 +59,5 @@ export function clientKey(options: ClientKeyOptions = {}): (req: Connected) => s
 /** What is looked at of a request: Node's own, Express's and Fastify's have it. */
 export interface Connected {
   readonly socket: Pick<IncomingMessage['socket'], 'remoteAddress'>;
-  readonly headers: { readonly 'x-forwarded-for'?: string | readonly string[] | undefined };
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
 }

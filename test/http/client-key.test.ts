@@ -41,6 +41,7 @@ describe('what a client is counted by', () => {
   });
 
   test('takes the requests of Node', () => {
-    expectTypeOf(clientKey()).toExtend<(req: IncomingMessage) => string>();
+    const key: (req: IncomingMessage) => string = clientKey();
+    expectTypeOf(key).returns.toEqualTypeOf<string>();
   });
 });
