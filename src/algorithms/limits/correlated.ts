@@ -21,6 +21,8 @@ export interface CorrelatedSettings {
 
 /** Samples are smoothed by the median of so many, and an average of about as many of those. */
 const SMOOTHED = 5;
+/** The first samples are of a queue that is only just building up; after so many the baseline is measured. */
+const SETTLING = 2;
 /** Fewer samples than this say nothing about correlation. */
 const WARM_UP = 10;
 /** How long the busiest moment is remembered, ms. */
@@ -28,7 +30,7 @@ const MEMORY = 300_000;
 /** What a drop leaves of the limit. */
 const BACKOFF = 0.9;
 /** A measurement as uncertain as this is trusted half as long. */
-const ERROR = 0.1;
+const ERROR = 0.2;
 /** The baseline is measured anew if it fell to this share of what was measured, or the limit did to this share of where it was then. */
 const FELL = 0.8;
 const SHRANK = 0.67;
@@ -57,7 +59,7 @@ export class Correlated implements Limit {
   #estimate: number;
   #descent: Descent | undefined = undefined;
   /** Samples at the limit until the baseline is doubted, and what baseline and limit were when it was measured. */
-  #trust = 0;
+  #trust = SETTLING;
   #measured = 0;
   #settled = 0;
 
@@ -93,7 +95,8 @@ export class Correlated implements Limit {
     this.baseline = this.#descent = undefined;
     this.gradient = 1;
     this.#estimate = this.#bounds.initial;
-    this.#trust = this.#measured = this.#settled = 0;
+    this.#trust = SETTLING;
+    this.#measured = this.#settled = 0;
     this.#busiest.clear();
     this.#forget();
   }

@@ -1,4 +1,5 @@
 import { Elasticity } from './elasticity.ts';
+import { meanOf } from './samples.ts';
 
 /** Each step leaves so much of the limit; larger steps once it is clear that there is a queue. */
 const STEP = 0.95;
@@ -10,6 +11,11 @@ const MANY = 8;
 const RECENT = 5;
 /** Round trips that follow the load by more than this half-way wait in a queue. */
 const HALF = 0.5;
+/** So many of the last steps make the baseline; of large ones, those before may tell of a queue. */
+const LAST = 3;
+const LAST_STRIDES = 2;
+/** So uncertain a verdict after large steps is at the least. */
+const COARSE = 0.4;
 /** Standard errors between a slope and the half-way mark that make a verdict sure. */
 const SURE = 1.5;
 
@@ -42,10 +48,9 @@ export class Descent {
     return Math.max(min, Math.min(limit - 1, limit * (this.#striding ? STRIDE : STEP)));
   }
 
-  /** What round trips take without a queue, ms: those of the last two steps. */
+  /** What round trips take without a queue, ms: the mean of the last steps. */
   get baseline(): number {
-    const [last = 0, before = last] = this.#rtts.slice(-2).reverse();
-    return (last + before) / 2;
+    return meanOf(this.#rtts.slice(this.#striding ? -LAST_STRIDES : -LAST)) ?? 0;
   }
 
   /** How large a limit leaves no queue, going by how much longer round trips took where it began. */
@@ -55,6 +60,7 @@ export class Descent {
 
   /** How sure the verdict is: the standard error of the slope. */
   get error(): number {
-    return this.#answer.error > 0 ? this.#answer.error : 0;
+    const { error } = this.#answer;
+    return Math.max(error > 0 ? error : 0, this.#striding ? COARSE : 0);
   }
 }
