@@ -40,7 +40,9 @@ export interface PerKeyOptions extends PolicyOptions {
 
 declare module '../core/events.ts' {
   interface EventFields {
+    /** There was no room for this key, and the policy it got will be shared. */
     'per-key.shared': { readonly size: number };
+    /** The policy of this key was let go. */
     'per-key.dropped': { readonly key: string; readonly size: number };
   }
 }
@@ -51,7 +53,7 @@ export type PerKeySnapshot = PlainData & Readonly<Record<'size' | 'max' | 'share
 /** A policy for each key. */
 export interface PerKey<Child extends GatePolicy> extends GatePolicy {
   readonly kind: 'per-key';
-  /** The policy of this key, if it has one of its own now. */
+  /** The policy of this key, if it has one of its own now. May call the factory, where only the state was kept until now. */
   get(key: string): Child | undefined;
   /** The keys that have one, latest asked for first; instead of a key of more than 256 characters its hash, `sha256:` and 32 hexadecimal digits. */
   keys(): string[];
@@ -78,6 +80,9 @@ export const perKeyFields: Fields<PerKeySettings> = {
 /**
  * Keeps a gate policy (limiter, bulkhead, circuit breaker, ...) for each `call.key`, made by `factory` when the key first comes. Keys never affect
  * each other, and any string is a key like any other.
+ *
+ * Where the factory takes no key and makes limiters that are alike and never make a call wait, only their states are kept, some numbers for each key:
+ * what counts is then what `get` hands out, not what the factory returned.
  *
  * Memory is bounded by `max`. To make room only policies at rest are let go, those not asked for longest first, so a flood of new keys cannot make
  * an offender's count forgotten. Where there is no room, new keys share a fixed set of policies, by a hash nobody can predict: they may be refused
