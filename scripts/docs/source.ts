@@ -1,7 +1,7 @@
 /** What the source says about itself: options, errors and events, read through the TypeScript API. */
 
 import { existsSync, readdirSync } from 'node:fs';
-import { basename, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import ts from 'typescript';
 import type { Field } from '../../src/core/options.ts';
@@ -170,7 +170,7 @@ export function codes(): ReadonlySet<string> {
 export function errorsOf(kind: string): readonly string[] {
   const family = new Set(errors().map(({ name }) => name));
   const used = new Set<string>(['OptionsError']);
-  for (const file of filesOf(kind))
+  for (const file of withStores(filesOf(kind)))
     walk(file, (node) => {
       if (ts.isNewExpression(node) && family.has(node.expression.getText())) used.add(node.expression.getText());
       if (!ts.isCallExpression(node)) return;
@@ -185,6 +185,19 @@ function filesOf(kind: string): readonly ts.SourceFile[] {
   return sources().filter(({ fileName }) => fileName === `${home}.ts` || fileName.startsWith(`${home}/`));
 }
 
+/** These files, and those of the stores that they stand on. */
+function withStores(files: readonly ts.SourceFile[]): readonly ts.SourceFile[] {
+  const found = new Set(files);
+  for (const file of found)
+    for (const statement of file.statements) {
+      if (!ts.isImportDeclaration(statement) || statement.importClause?.phaseModifier === ts.SyntaxKind.TypeKeyword) continue;
+      const path = join(dirname(file.fileName), (statement.moduleSpecifier as ts.StringLiteral).text).replaceAll('\\', '/');
+      const store = path.includes('/src/stores/') ? sources().find(({ fileName }) => fileName === path) : undefined;
+      if (store !== undefined) found.add(store);
+    }
+  return [...found];
+}
+
 /** Events declared in a file, with the levels they are emitted at anywhere. */
 export function eventsOf(path: string): readonly EventRow[] {
   const found: EventRow[] = [];
@@ -197,7 +210,7 @@ export function eventsOf(path: string): readonly EventRow[] {
       const type = checker.getTypeAtLocation(member);
       found.push({
         type: member.name.text,
-        levels: [...(levels.get(member.name.text) ?? [])],
+        levels: [...(levels.get(member.name.text) ?? levels.get(ending(member.name.text)) ?? [])],
         fields: checker.getPropertiesOfType(type).map((property) => fieldText(property)),
         meaning: symbol === undefined ? '' : meaningOf(symbol),
       });
@@ -214,6 +227,11 @@ export function eventFiles(): readonly string[] {
     .sort((a, b) => Number(b.startsWith('core/')) - Number(a.startsWith('core/')) || a.localeCompare(b));
 }
 
+/** What several kinds of policy emit is told by its ending: `.delayed`. */
+function ending(type: string): string {
+  return type.slice(type.indexOf('.'));
+}
+
 let levelsOf: Map<string, Set<string>> | undefined;
 
 /** Types of events with the levels they are sent out at, found where they are emitted. */
@@ -228,7 +246,8 @@ function emitted(): ReadonlyMap<string, ReadonlySet<string>> {
     walk(file, (node) => {
       if (ts.isCallExpression(node) && node.arguments.length >= 2) {
         const [type, level] = node.arguments as unknown as readonly [ts.Expression, ts.Expression];
-        for (const one of literals(type)) if (one.includes('.')) for (const other of literals(level)) add(one, other);
+        const types = ts.isTemplateExpression(type) ? [type.templateSpans.at(-1)?.literal.text ?? ''] : literals(type);
+        for (const one of types) if (one.includes('.')) for (const other of literals(level)) add(one, other);
       }
       if (!ts.isObjectLiteralExpression(node)) return;
       const type = propertyText(node, 'type');

@@ -1,7 +1,7 @@
 /** Finds the keys that are asked for most, and keeps an account of those alone. Pure: time comes in as `now`, in ms. */
 
 import { HeavyKeeper, type Trace } from './heavy-keeper.ts';
-import type { Bucket } from './meters/token-bucket.ts';
+import { type Bucket, Charge as Payment } from './meters/token-bucket.ts';
 
 /** What a key is kept under. */
 export type Id = string | bigint;
@@ -59,6 +59,8 @@ export interface Charge {
   readonly meter: Bucket | undefined;
   /** Whether it is the one that has made its key hot. */
   readonly heats: boolean;
+  /** What it has paid there. */
+  readonly payment: Payment | undefined;
   /** The window it was counted in. */
   readonly window: number;
 }
@@ -136,29 +138,30 @@ export class HotKeys {
     const known = this.find(id);
     const meter = known?.meter;
     const window = this.#window;
+    const payment = meter?.take(1, now);
     if (known !== undefined) {
-      known.meter.take(1, now);
       known.calls++;
       known.passed++;
     }
-    if (known !== undefined && this.fixed.has(id)) return { trace: undefined, id, meter, window, heats: false };
+    if (known !== undefined && this.fixed.has(id)) return { trace: undefined, id, meter, payment, window, heats: false };
     const trace = this.#sketch.trace(id);
     const estimate = this.#sketch.add(trace);
     const account = known ?? this.#open(id, estimate, now);
     const heats = account !== undefined && !account.hot && account.passed >= this.settings.threshold;
     if (heats) account.hot = true;
-    return { trace, id, meter, window, heats };
+    return { trace, id, meter, payment, window, heats };
   }
 
   /** Takes a call back that came to nothing. */
-  giveBack({ trace, id, meter, window }: Charge, now: number): void {
+  giveBack(charge: Charge, now: number): void {
+    const { trace, id, meter, payment = new Payment(1, now), window } = charge;
     if (window !== this.#window) {
-      meter?.giveBack(1, now);
+      meter?.giveBack(payment, now);
       return;
     }
     const account = this.find(id);
     // One that came before its key had an account is among what that began with.
-    (meter ?? account?.meter)?.giveBack(1, now);
+    (meter ?? account?.meter)?.giveBack(payment, now);
     if (trace !== undefined) this.#sketch.remove(trace);
     if (account === undefined || account.passed === 0) return;
     account.calls--;

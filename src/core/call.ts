@@ -6,7 +6,7 @@ import type { Leftovers } from './leftovers.ts';
 import { Failure, type Outcome } from './outcome.ts';
 import type { Scope } from './scope.ts';
 import type { CallSettings } from './call-options.ts';
-import { LEVELS, type Priority, rankOf } from './priority.ts';
+import { MIDDLE, type Priority, drawnLevel, rankOf } from './priority.ts';
 
 /** The user's function. It may be synchronous, return a promise or any thenable, and throw. */
 export type Work<T> = (call: Call) => T | PromiseLike<T>;
@@ -86,23 +86,27 @@ export class Call implements Cancellable {
 
   /** How much the call matters: what its caller says, or that of the call in whose work it is made. */
   get priority(): Priority {
-    return this.#options.priority ?? this.root.madeIn?.priority ?? 'critical';
+    return this.#ranked.#options.priority ?? 'critical';
   }
 
   /** How much it matters among those of its class, 0 to 99. Where nobody says, it is drawn when first asked for. */
   get priorityLevel(): number {
-    const { root } = this;
-    const { priority, priorityLevel } = root.#options;
-    if (priorityLevel !== undefined) return priorityLevel;
-    const maker = priority === undefined ? root.madeIn : undefined;
-    const level = maker?.priorityLevel ?? Math.floor(root.scope.random() * LEVELS);
-    root.#options = { ...root.#options, priorityLevel: level };
-    return level;
+    return this.#level ?? drawnLevel(this.#ranked, this.scope.random);
   }
 
-  /** Class and level as one number, 0 to 499; of two calls the one of higher rank matters more. */
+  /** Class and level as one number, 0 to 499; of two calls the one of higher rank matters more. Where nobody says, the level is 50. */
   get rank(): number {
-    return rankOf(this.priority, this.priorityLevel);
+    return rankOf(this.priority, this.#level ?? MIDDLE);
+  }
+
+  get #level(): number | undefined {
+    return this.root.#options.priorityLevel ?? this.#ranked.#options.priorityLevel;
+  }
+
+  /** The call whose class this one has. */
+  get #ranked(): Call {
+    const { root } = this;
+    return root.#options.priority === undefined && root.madeIn !== undefined ? root.madeIn.#ranked : root;
   }
 
   /** Name of the operation, for events. */
@@ -179,13 +183,6 @@ export class Call implements Cancellable {
     child.#sibling = this.#child;
     this.#child = child;
     return child;
-  }
-
-  /** Whether this call is `outer` or derives from it. */
-  isWithin(outer: Call): boolean {
-    let call: Call | undefined = this;
-    while (call !== undefined && call !== outer) call = call.parent;
-    return call !== undefined;
   }
 
   /** Lets go of a derived call that is over. */

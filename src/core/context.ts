@@ -72,6 +72,13 @@ export function runAs<T>(call: Call, work: (call: Call) => T): T {
   return running.run(call, work, call);
 }
 
+/** Whether a call is `outer` or derives from it. */
+export function isWithin(call: Call, outer: Call): boolean {
+  let one: Call | undefined = call;
+  while (one !== undefined && one !== outer) one = one.parent;
+  return one !== undefined;
+}
+
 /** The calls whose work a call was made in, however far out: the innermost with those it derives from, then the one that was made in, and so on. */
 export function makersOf(call: Call): ReadonlySet<Call> {
   const makers = new Set<Call>();

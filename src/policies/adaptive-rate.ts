@@ -17,6 +17,7 @@
  */
 
 import { type Cubic, CubicRate } from '../algorithms/meters/cubic-rate.ts';
+import type { Charge } from '../algorithms/meters/token-bucket.ts';
 import { Audience } from '../core/audience.ts';
 import type { Call } from '../core/call.ts';
 import { type Classifier, classify } from '../core/classification.ts';
@@ -119,7 +120,7 @@ export function adaptiveRate<Sees = unknown>(options: AdaptiveRateOptions<Sees> 
   return new AdaptiveRatePolicy(readOptions('adaptiveRate', adaptiveRateFields, options));
 }
 
-class AdaptiveRatePolicy extends CountedLimiter<CubicRate, number> implements AdaptiveRate {
+class AdaptiveRatePolicy extends CountedLimiter<CubicRate, Charge> implements AdaptiveRate {
   readonly kind = 'adaptive-rate';
   declare readonly terms: AdaptiveRateSettings;
   readonly #audience = new Audience();

@@ -15,6 +15,7 @@
  */
 
 import { type Leak, PacedBucket } from '../algorithms/meters/leaky-bucket.ts';
+import type { Charge } from '../algorithms/meters/token-bucket.ts';
 import { Sharing } from '../algorithms/sharing.ts';
 import type { Call } from '../core/call.ts';
 import type { OptionProblem } from '../core/errors.ts';
@@ -105,7 +106,7 @@ function bounded({ burst, delay, maxQueueTime }: LeakyBucketSettings): OptionPro
   return { path: 'burst', expected: `a bound ${others}: otherwise nothing is ever refused`, got: String(burst) };
 }
 
-class LeakyBucketPolicy extends CountedLimiter<PacedBucket, number> implements LeakyBucket {
+class LeakyBucketPolicy extends CountedLimiter<PacedBucket, Charge> implements LeakyBucket {
   readonly kind = 'leaky-bucket';
   declare readonly terms: Terms;
 

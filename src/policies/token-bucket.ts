@@ -14,7 +14,7 @@
  */
 
 import { Sharing } from '../algorithms/sharing.ts';
-import { Bucket, type Limit } from '../algorithms/meters/token-bucket.ts';
+import { Bucket, type Charge, type Limit } from '../algorithms/meters/token-bucket.ts';
 import type { OptionProblem } from '../core/errors.ts';
 import { type Duration, type Fields, duration, numeric, readOptions } from '../core/options.ts';
 import type { GatePolicy, PlainData } from '../core/policy.ts';
@@ -109,7 +109,7 @@ function holds(path: string, tokens: unknown, burst: number): OptionProblem | un
   return { path, expected: `at most ${burst} tokens (the burst), all that the bucket ever holds`, got: String(tokens) };
 }
 
-class TokenBucketPolicy extends CountedLimiter<Bucket, number> implements TokenBucket {
+class TokenBucketPolicy extends CountedLimiter<Bucket, Charge> implements TokenBucket {
   readonly kind = 'token-bucket';
   declare readonly terms: Terms;
 

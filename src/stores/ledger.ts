@@ -24,7 +24,9 @@ const NONE = -1;
 function isPlain(policy: GatePolicy): boolean {
   if (!(policy instanceof SharedLimiter)) return false;
   const { meter, terms } = policy as Plain;
-  return terms.maxWait === 0 && terms.borrow === undefined && meter.width > 0;
+  const { maxWait, borrow, refundIf, refundOnAbort } = terms;
+  // Refunds long after a call was let in take more memory than a row has.
+  return maxWait === 0 && borrow === undefined && refundIf === undefined && !refundOnAbort && meter.width > 0;
 }
 
 /** A ledger for policies like this one, which nobody else may hold; none if it keeps more than numbers, or its gate does more than to ask the meter. */

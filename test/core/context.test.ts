@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { VirtualClock } from 'breakwater/testing';
 import { Call } from '../../src/core/call.ts';
 import { noOptions } from '../../src/core/call-options.ts';
-import { currentCall, makersOf, runAs } from '../../src/core/context.ts';
+import { isWithin, currentCall, makersOf, runAs } from '../../src/core/context.ts';
 import { Outlet } from '../../src/core/events.ts';
 import { Scope } from '../../src/core/scope.ts';
 
@@ -39,5 +39,5 @@ describe('the calls in whose work a call is made', () => {
 test('a call is within itself and what it derives from, and within nothing else', () => {
   const outer = call();
   const inner = outer.derive().derive();
-  expect([outer.isWithin(outer), inner.isWithin(outer), outer.isWithin(inner), call().isWithin(outer)]).toEqual([true, true, false, false]);
+  expect([isWithin(outer, outer), isWithin(inner, outer), isWithin(outer, inner), isWithin(call(), outer)]).toEqual([true, true, false, false]);
 });

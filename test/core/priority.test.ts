@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Call, type Pipeline, type Priority, OptionsError, currentPriority, pipeline } from 'breakwater';
 import { VirtualClock, seededRandom } from 'breakwater/testing';
-import { priorities, rankOf } from '../../src/core/priority.ts';
+import { drawnRankOf, priorities, rankOf } from '../../src/core/priority.ts';
 
 const start = (track = false): Pipeline => pipeline([], { name: 'p', clock: new VirtualClock(), random: seededRandom(1), track });
 
@@ -54,7 +54,7 @@ describe('the priority of a call', () => {
     await p.execute((call) => void calls.push(call, call.derive()));
     const [first, second] = calls as [Call, Call];
     expect(second.priorityLevel).toBe(first.priorityLevel);
-    expect(first.rank).toBe(300 + first.priorityLevel);
+    expect([first.rank, drawnRankOf(first)]).toEqual([350, 300 + first.priorityLevel]);
     const levels: number[] = [];
     for (let i = 0; i < 200; i++) await p.execute(({ priorityLevel }) => void levels.push(priorityLevel));
     expect(new Set(levels).size).toBeGreaterThan(50);

@@ -457,7 +457,7 @@ describe('resize', () => {
 
 describe('nested use never waits for itself (B7)', () => {
   const message =
-    'shop: bulkhead has 1 of 1 slots taken and the call comes from work that holds one, so it could wait for itself; give inner calls a bulkhead of their own';
+    'shop: bulkhead has 1 of 1 slots taken and the call comes from work that holds one, so it could wait for itself; give inner calls slots of their own';
 
   test('work that calls its own pipeline is refused at once when no slot is free', async () => {
     const { run, slots } = arranged({ maxConcurrent: 1, maxQueue: 10 });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { Bucket } from '../../src/algorithms/meters/token-bucket.ts';
+import { Bucket, Charge } from '../../src/algorithms/meters/token-bucket.ts';
 import { type VectorFile, replay } from './replay.mjs';
 
 interface Config {
@@ -26,7 +26,7 @@ const adapter = {
       step({ at, op, n, partial, tokens }: Step): object {
         if (op === 'reset') {
           bucket.drain(at);
-          bucket.giveBack(tokens, at);
+          bucket.giveBack(new Charge(tokens, at), at);
           return {};
         }
         const whole = Math.floor(bucket.available(at) + 1e-9);

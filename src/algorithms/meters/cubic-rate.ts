@@ -1,5 +1,5 @@
 import type { Meter } from './meter.ts';
-import { Bucket } from './token-bucket.ts';
+import { Bucket, Charge } from './token-bucket.ts';
 
 /** How a rate follows what a service bears. Rates are per second. */
 export interface Cubic {
@@ -37,7 +37,7 @@ function plateau(former: number, { beta, scale }: Pick<Cubic, 'beta' | 'scale'>)
  * rate drops at every such answer, and rises along a cubic curve with the others. As in the AWS SDKs ("adaptive" retry mode), save one thing: calls that
  * were sent before the rate last dropped do not make it drop again, or all that were under way at the time would bring it down to nothing.
  */
-export class CubicRate implements Meter<number, number> {
+export class CubicRate implements Meter<number, Charge> {
   readonly cubic: Cubic;
   /** Whether the service has ever said that it is asked too often. */
   engaged = false;
@@ -83,12 +83,12 @@ export class CubicRate implements Meter<number, number> {
     return this.engaged ? this.#bucket.reach(Math.min(cost, this.#bucket.limit.burst), now) : 0;
   }
 
-  take(cost: number, now: number): number {
-    return this.engaged ? this.#bucket.take(cost, now) : 0;
+  take(cost: number, now: number): Charge {
+    return this.engaged ? this.#bucket.take(cost, now) : new Charge(0, now);
   }
 
-  giveBack(cost: number, now: number): void {
-    this.#bucket.giveBack(cost, now);
+  giveBack(charge: Charge, now: number): void {
+    this.#bucket.giveBack(charge, now);
   }
 
   drain(now: number): void {

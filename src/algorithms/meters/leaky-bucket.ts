@@ -48,9 +48,9 @@ export class PacedBucket extends Bucket {
   /** Changes what is allowed and keeps the excess. */
   reshape(leak: Leak, now: number): void {
     const limit = seen(leak);
-    this.tokens = limit.burst - this.excess(now);
-    this.at = now;
+    const excess = this.excess(now);
     this.limit = limit;
+    this.stand(limit.burst - excess, now);
     this.leak = leak;
     this.longest = longestOf(leak);
   }

@@ -1,3 +1,4 @@
+import { Lows } from './lows.ts';
 import { type Meter, type Portable, ROUNDING, leeway } from './meter.ts';
 
 /** What a bucket allows: so many tokens come back in each `per` ms, until `burst` are there. */
@@ -7,6 +8,17 @@ export interface Limit {
   readonly burst: number;
 }
 
+/** Tokens that were taken, and when. */
+export class Charge {
+  readonly cost: number;
+  readonly at: number;
+
+  constructor(cost: number, at: number) {
+    this.cost = cost;
+    this.at = at;
+  }
+}
+
 /**
  * The token bucket: `rate` tokens come back in each `per` until `burst` are there, and whoever comes takes what it costs. Two numbers of state,
  * looked at only when somebody asks, so nothing drifts and nothing runs between calls. Tokens of the future may be taken: then there is less than none. Time that
@@ -14,11 +26,14 @@ export interface Limit {
  *
  * After Turner, "New Directions in Communications", IEEE Communications Magazine 24(10), 1986; reservations as in Go's `x/time/rate`.
  */
-export class Bucket implements Meter<number, number>, Portable {
+export class Bucket implements Meter<number, Charge>, Portable {
   limit: Limit;
   /** Tokens at the time `at`. */
   tokens: number;
   at: number;
+  /** How few tokens were missing, at the times when some were taken; not known for a state that was loaded. */
+  #lows: Lows | undefined = undefined;
+  #loaded = false;
 
   constructor(limit: Limit, tokens: number, now: number) {
     this.limit = limit;
@@ -46,17 +61,27 @@ export class Bucket implements Meter<number, number>, Portable {
     return cost > this.limit.burst ? Infinity : this.reach(cost, now);
   }
 
-  /** Takes tokens, those of the future if need be, and answers with how many. */
-  take(cost: number, now: number): number {
-    this.tokens = this.available(now) - cost;
+  /** Takes tokens, those of the future if need be. */
+  take(cost: number, now: number): Charge {
+    const available = this.available(now);
+    if (!this.#loaded) (this.#lows ??= new Lows()).note(this.limit.burst - available, now);
+    this.tokens = available - cost;
     this.at = now;
-    return cost;
+    return new Charge(cost, now);
   }
 
-  /** Puts tokens back that were not used after all, as far as there is room for them. */
-  giveBack(cost: number, now: number): void {
-    this.tokens = Math.min(this.limit.burst, this.available(now) + cost);
-    this.at = now;
+  /**
+   * Puts tokens back that were not used after all, as if they had never been taken: what would have come in since and found no room without them is not there. Where that is not known
+   * any more, all that has come in since is taken for it.
+   */
+  giveBack({ cost, at }: Charge, now: number): void {
+    const lows = this.#lows;
+    const { rate, per, burst } = this.limit;
+    const missed = lows === undefined ? cost - (Math.max(0, now - at) * rate) / per : lows.since(at);
+    const lasting = Math.min(cost, missed, burst - this.available(now));
+    if (lasting <= 0) return;
+    lows?.lower(lasting, at);
+    this.#put(lasting, now);
   }
 
   drain(now: number): void {
@@ -88,6 +113,8 @@ export class Bucket implements Meter<number, number>, Portable {
   load(from: Float64Array, at: number): void {
     this.tokens = from[at] as number;
     this.at = from[at + 1] as number;
+    this.#loaded = true;
+    this.#lows = undefined;
   }
 
   /**
@@ -99,14 +126,25 @@ export class Bucket implements Meter<number, number>, Portable {
     const { rate, per } = this.limit;
     const last = this.at - (this.tokens * per) / rate;
     const later = Math.max(0, ((last - actAt) * rate) / per);
-    this.giveBack(Math.max(0, cost - later), now);
+    this.#put(Math.max(0, cost - later), now);
   }
 
   /** Changes the limit and keeps the tokens: raising it makes no gift, lowering it takes what no longer fits. */
   change(limit: Limit, now: number): void {
     const tokens = this.available(now);
-    this.at = now;
     this.limit = limit;
-    this.tokens = Math.min(limit.burst, tokens);
+    this.stand(Math.min(limit.burst, tokens), now);
+  }
+
+  /** So many tokens are there, by another limit than before: what was taken by that stays taken. */
+  protected stand(tokens: number, now: number): void {
+    this.tokens = tokens;
+    this.at = now;
+    this.#lows?.note(0, now);
+  }
+
+  #put(tokens: number, now: number): void {
+    this.tokens = Math.min(this.limit.burst, this.available(now) + tokens);
+    this.at = now;
   }
 }

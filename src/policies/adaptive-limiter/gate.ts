@@ -44,7 +44,7 @@ export class LimiterGate extends SlotGate {
   };
 
   /** Calls that may wait as far as the queue has room; the longer it is, the more of them may not. */
-  protected override barrier = (call: Call, wants: Wants | undefined): string | undefined => {
+  protected override barrier = (_call: Call, wants: Wants | undefined): string | undefined => {
     const { threshold, pressure: share, queued } = this.#limiter;
     if (threshold !== undefined) return this.#ranked(threshold, wants, share);
     if (share === 0 || (share < 1 && this.scope.random() >= share)) return undefined;

@@ -5,6 +5,7 @@ import type { Call } from '../../core/call.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import type { Scope } from '../../core/scope.ts';
 import { type PriorityThreshold, priorityThreshold } from '../../stores/priority-threshold.ts';
+import { drawnRankOf } from '../../core/priority.ts';
 import { SharedSlots } from '../../stores/slots/shared-slots.ts';
 import { windowOf } from './fields.ts';
 import { type AdaptiveLimiterSettings, initialOf } from './rules.ts';
@@ -34,7 +35,8 @@ export class LearningSlots extends SharedSlots {
     const initial = initialOf(settings);
     const ranked = settings.priority !== false;
     // Who is turned away where ranks count, the gate decides alone: the queue is never full before that.
-    super(slowStart ? min : initial, ranked ? { ...settings, maxQueue: settings.maxQueue + 1 } : settings);
+    const priority = settings.priority === true ? drawnRankOf : settings.priority;
+    super(slowStart ? min : initial, ranked ? { ...settings, priority, maxQueue: settings.maxQueue + 1 } : settings);
     this.settings = settings;
     const limit = limitOf(algorithm, { min, max, initial }, maxBaseline);
     this.#learner = new Learner(limit, windowOf(algorithm), coldSamples, slowStart ? min : undefined);

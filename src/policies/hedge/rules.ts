@@ -173,7 +173,7 @@ export class HedgeRules implements RaceRules {
     const { suppressWhen } = this.#settings;
     return this.scope.ask('suppressWhen', undefined, () => {
       if (suppressWhen !== undefined) return suppressWhen(call, hedge) ? 'suppressWhen' : undefined;
-      const policy = strainedAmong(this.#inside, call);
+      const policy = strainedAmong([...this.#inside, ...around(call)], call);
       return policy && (policy.name ?? policy.kind);
     });
   }
@@ -191,4 +191,9 @@ export class HedgeRules implements RaceRules {
     this.#state.suppressed++;
     if (this.scope.listening) this.scope.emit('hedge.suppressed', 'info', call, { hedge, reason, by });
   }
+}
+
+/** A policy around the call that answers for all that is repeated inside it, such as a guard that spares the process. */
+function around({ retrier }: Call): readonly AnyPolicy[] {
+  return typeof (retrier as Partial<AnyPolicy> | undefined)?.kind === 'string' ? [retrier as AnyPolicy] : [];
 }

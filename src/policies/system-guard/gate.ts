@@ -6,6 +6,7 @@ import { span } from '../../core/clock.ts';
 import { DeadlineExceededError, OverloadedError, TimeoutError } from '../../core/errors.ts';
 import { made } from '../../core/made.ts';
 import { Failure, type Outcome, refuse } from '../../core/outcome.ts';
+import { drawnRankOf } from '../../core/priority.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Gate, Narrowing } from '../../core/stage.ts';
 import type { Pressure } from './pressure.ts';
@@ -70,10 +71,11 @@ export class SystemGuardGate implements Gate<GuardPass> {
   /** A call that comes under load: it is refused, or goes on with less. */
   #press(call: Call, now: number, at: number, general: number): GuardPass | Failure {
     const { pressure, stages } = this.#guard;
-    const share = stages.shareOf(call.rank);
+    const rank = drawnRankOf(call);
+    const share = stages.shareOf(rank);
     const load = share === 1 ? general : Math.max(general, pressure.effective(at, stages.first, share));
     const below = stages.refusedBelow(load);
-    if (call.rank < below) return this.#refuse(call, at, load);
+    if (rank < below) return this.#refuse(call, at, load);
     pressure.begin(at);
     if (this.#scope.shadow) return new GuardPass(call, at);
     const patience = call.deadline === Infinity ? 1 : stages.patience(load);

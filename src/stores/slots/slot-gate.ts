@@ -16,7 +16,7 @@
 import type { Wants } from '../../algorithms/lines/line.ts';
 import { Holder, Waiter } from '../../algorithms/slots.ts';
 import type { Call } from '../../core/call.ts';
-import { makersOf } from '../../core/context.ts';
+import { isWithin, makersOf } from '../../core/context.ts';
 import type { RejectedError } from '../../core/errors.ts';
 import type { Level } from '../../core/events.ts';
 import { made } from '../../core/made.ts';
@@ -213,8 +213,8 @@ export class SlotGate implements Gate<Slot>, Way {
     const makers = makersOf(call);
     if (makers.size === 0 && mounts === 1) return false;
     // A slot that an earlier attempt of this call took through this very gate does not count: it comes free by itself.
-    return slots.someHolder(({ owner, way }) => makers.has(owner) || (way !== this && call.isWithin(owner)));
+    return slots.someHolder(({ owner, way }) => makers.has(owner) || (way !== this && isWithin(call, owner)));
   }
 }
 
-const SELF = 'the call comes from work that holds one, so it could wait for itself; give inner calls a bulkhead of their own';
+const SELF = 'the call comes from work that holds one, so it could wait for itself; give inner calls slots of their own';

@@ -131,9 +131,9 @@ describe('a rate that finds itself', () => {
     const meter = new CubicRate(usual, 0);
     meter.answer(true, 0, 2000);
     expect(meter.wait(3, 2000)).toBe(2000);
-    meter.take(3, 4000);
+    const charge = meter.take(3, 4000);
     expect(meter.wait(1, 4000)).toBe(6000);
-    meter.giveBack(3, 4000);
+    meter.giveBack(charge, 4000);
     expect(meter.wait(1, 4000)).toBe(0);
     meter.drain(4000);
     expect(meter.wait(1, 4000)).toBe(2000);

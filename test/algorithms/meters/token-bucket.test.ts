@@ -1,6 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { exceeds } from '../../../src/algorithms/meters/meter.ts';
-import { Bucket, type Limit } from '../../../src/algorithms/meters/token-bucket.ts';
+import { Bucket, type Charge, type Limit } from '../../../src/algorithms/meters/token-bucket.ts';
 
 const full = (limit: Limit, now = 0): Bucket => new Bucket(limit, limit.burst, now);
 
@@ -93,12 +94,58 @@ describe('a bucket', () => {
   test('giving back leaves no trace, and never more than it holds (L2, L6)', () => {
     const bucket = full({ rate: 1, per: 1000, burst: 2 });
     const untouched = full({ rate: 1, per: 1000, burst: 2 });
-    bucket.take(1, 0);
-    bucket.giveBack(1, 0);
+    bucket.giveBack(bucket.take(1, 0), 0);
     expect(bucket).toEqual(untouched);
-    bucket.take(1, 0);
-    bucket.giveBack(1, 5000);
+    bucket.giveBack(bucket.take(1, 0), 5000);
     expect(bucket.available(5000)).toBe(2);
+  });
+
+  test('what had come in again before others took more does not come twice: a late refund lets no crowd through (L1)', () => {
+    const bucket = full({ rate: 1, per: 1000, burst: 1 });
+    const held = bucket.take(1, 0);
+    bucket.take(1, 1000);
+    bucket.giveBack(held, 1000);
+    expect(bucket.available(1000)).toBe(0);
+    const roomy = full({ rate: 1, per: 1000, burst: 2 });
+    const first = roomy.take(1, 0);
+    roomy.take(1, 500);
+    roomy.giveBack(first, 1000);
+    expect(roomy.available(1000)).toBe(1.5); // without the first, half a token would have found no room
+  });
+
+  test('giving back is as if nothing had been taken, whatever happened since (L6)', () => {
+    const step = fc.record({ after: fc.integer({ min: 0, max: 1500 }), cost: fc.integer({ min: 1, max: 3 }), undo: fc.option(fc.nat(9)) });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 14 }), (steps) => {
+        const limit = { rate: 2, per: 1000, burst: 4 };
+        const bucket = full(limit);
+        const taken: { charge: Charge; undone: boolean }[] = [];
+        let now = 0;
+        for (const { after, cost, undo } of steps) {
+          now += after;
+          taken.push({ charge: bucket.take(cost, now), undone: false });
+          const other = undo === null ? undefined : taken[undo % taken.length];
+          if (other === undefined || other.undone) continue;
+          other.undone = true;
+          bucket.giveBack(other.charge, now);
+        }
+        const without = full(limit);
+        for (const { charge, undone } of taken) if (!undone) without.take(charge.cost, charge.at);
+        expect(bucket.available(now)).toBeCloseTo(without.available(now), 9);
+      }),
+      { numRuns: 2000, seed: 1 },
+    );
+  });
+
+  test('a state that was written down knows less, and gives back no more', () => {
+    const bucket = full({ rate: 1, per: 1000, burst: 3 });
+    const charge = bucket.take(2, 0);
+    const row = new Float64Array(bucket.width);
+    bucket.save(row, 0);
+    bucket.load(row, 0);
+    bucket.take(1, 500);
+    bucket.giveBack(charge, 500);
+    expect(bucket.available(500)).toBe(2);
   });
 
   test('changing the limit makes no gift and takes what no longer fits (L8)', () => {

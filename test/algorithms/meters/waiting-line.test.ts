@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Bucket } from '../../../src/algorithms/meters/token-bucket.ts';
+import { Bucket, type Charge } from '../../../src/algorithms/meters/token-bucket.ts';
 import { Turn, WaitingLine } from '../../../src/algorithms/meters/waiting-line.ts';
 
 let bucket: Bucket;
-let line: WaitingLine<number, number>;
+let line: WaitingLine<number, Charge>;
 /** When the bell is set for; `undefined` if it is not. */
 let bell: number | undefined;
 let log: string[];
@@ -19,8 +19,8 @@ beforeEach(() => {
 });
 
 /** Somebody joins the line. */
-function join(name: string, cost = 1, now = 0, until = Infinity): Turn<number, number> {
-  const turn = new Turn<number, number>(cost, until, (receipt) => log.push(receipt === undefined ? `${name} in vain` : name));
+function join(name: string, cost = 1, now = 0, until = Infinity): Turn<number, Charge> {
+  const turn = new Turn<number, Charge>(cost, until, (receipt) => log.push(receipt === undefined ? `${name} in vain` : name));
   line.join(turn, now);
   return turn;
 }
