@@ -9,9 +9,13 @@ export type SystemGuardLevel = 'calm' | 'shedding' | 'tightening' | 'sparing' | 
 
 /** From which load on; `false`: never. */
 export interface SystemGuardActions {
+  /** The least important calls are refused; the higher the load, the more of them. */
   readonly shed: number | false;
+  /** Calls with a deadline get less time. */
   readonly tighten: number | false;
+  /** Nothing is tried again or hedged. */
   readonly spare: number | false;
+  /** Servers should close connections once they have answered. */
   readonly close: number | false;
 }
 

@@ -24,8 +24,9 @@ export abstract class SharedLimiter<Kind extends Meter<Cost, Receipt>, Cost, Rec
   readonly meter: Kind;
   #line: WaitingLine<Cost, Receipt> | undefined = undefined;
   #clock: Clock | undefined = undefined;
-  /** Whether calls have come. */
+  /** Whether calls have come, and when the latest did. */
   #used = false;
+  #latest = -Infinity;
 
   constructor(meter: Kind, terms: LimiterTerms) {
     this.meter = meter;
@@ -66,7 +67,10 @@ export abstract class SharedLimiter<Kind extends Meter<Cost, Receipt>, Cost, Rec
     if (!this.#used) {
       this.#used = true;
       if (clock !== this.#clock) this.#begin(clock, now);
+    } else if (now < this.#latest) {
+      this.meter.begin(now); // the clock was set back: whoever waited for it to catch up would wait for long
     }
+    this.#latest = now;
     this.#line?.advance(now);
   }
 
