@@ -106,9 +106,23 @@ export {
   type AdaptiveLimiterSnapshot,
 } from './policies/adaptive-limiter.ts';
 export type { LimitAlgorithmOptions } from './policies/adaptive-limiter/fields.ts';
-export { priorityThreshold, type PriorityThreshold } from './stores/priority-threshold.ts';
+export {
+  priorityThreshold,
+  type PriorityThreshold,
+  type PriorityThresholdOptions,
+  type PriorityThresholdSnapshot,
+} from './stores/priority-threshold.ts';
+export type { SlotsReading } from './stores/slots/shared-slots.ts';
+export type { Waits } from './algorithms/wait-histogram.ts';
 export type { QueueOptions, QueueOrder } from './stores/slots/queue-options.ts';
-export { authority, type Authority, type AuthorityLists, type AuthorityOptions, type AuthoritySnapshot } from './policies/authority.ts';
+export {
+  authority,
+  type Authority,
+  type AuthorityLists,
+  type AuthorityOptions,
+  type AuthoritySnapshot,
+  type Origins,
+} from './policies/authority.ts';
 export {
   systemGuard,
   type SystemGuard,
@@ -117,9 +131,11 @@ export {
   type SystemGuardSnapshot,
   type SystemGuardThresholds,
 } from './policies/system-guard.ts';
+export type { GuardReading } from './policies/system-guard/conditions.ts';
 export type { SystemGuardActions, SystemGuardLevel } from './policies/system-guard/stages.ts';
 export type { SystemMonitor, SystemReading, SystemReadings } from './stores/system/readings.ts';
 export { throttle, type Throttle, type ThrottleOptions } from './policies/throttle.ts';
+export type { AcceptanceTest } from './policies/throttle/acceptance.ts';
 export type { ThrottleClass, ThrottleSnapshot } from './policies/throttle/overview.ts';
 export { adaptiveRate, type AdaptiveRate, type AdaptiveRateOptions, type AdaptiveRateSnapshot } from './policies/adaptive-rate.ts';
 export { composite, type Composite, type CompositeOptions, type CompositeSnapshot } from './policies/composite.ts';
@@ -134,6 +150,7 @@ export { slidingWindow, type SlidingWindow, type SlidingWindowOptions, type Slid
 export { tokenBucket, type TokenBucket, type TokenBucketOptions, type TokenBucketSnapshot } from './policies/token-bucket.ts';
 export { warmUp, type WarmUp, type WarmUpOptions, type WarmUpSnapshot } from './policies/warm-up.ts';
 export type { BorrowOptions, LimiterOptions, OutcomeTest } from './stores/limiter/terms.ts';
+export type { WindowChange, WindowOptions } from './stores/limiter/window-limiter.ts';
 export { perKey, type PerKey, type PerKeyOptions, type PerKeySnapshot, type Resting } from './policies/per-key.ts';
 export { presets } from './presets/presets.ts';
 export type { HttpPreset, HttpPresetOptions } from './presets/http.ts';

@@ -142,6 +142,13 @@ export const lintRules: readonly LintRule[] = [
     message: "the throttle's window is shorter than twice the timeout, so calls have left it before their outcomes arrive; lengthen it",
   },
   {
+    rule: 'adaptive-rate-outside-retry',
+    outer: ['adaptive-rate'],
+    inner: repeats,
+    message: ({ name }, inner) =>
+      `${name} stands outside ${inner.name}, so it never learns of attempts that were throttled and tried again; put it inside`,
+  },
+  {
     rule: 'retry-inside-retry',
     outer: ['retry'],
     inner: ['retry'],

@@ -17,7 +17,7 @@
  */
 
 import { Composite as Meters, type Costs } from '../algorithms/meters/composite.ts';
-import type { WaitingLine } from '../algorithms/meters/waiting-line.ts';
+import { WaitingLine } from '../algorithms/meters/waiting-line.ts';
 import type { Alarm } from '../core/alarm.ts';
 import type { Call } from '../core/call.ts';
 import { type Fields, count, readOptions } from '../core/options.ts';
@@ -157,7 +157,8 @@ class CompositePolicy extends SharedLimiter<Meters, Costs, readonly unknown[]> i
   }
 
   protected override newLine(bell: (ring: (now: number) => void) => Alarm): WaitingLine<Costs, readonly unknown[]> {
-    return (this.#ownLine = super.newLine(bell));
+    // Others use the limits too: a turn cannot be booked for an earlier time than now.
+    return (this.#ownLine = new WaitingLine(this.meter, bell, 0));
   }
 }
 

@@ -55,7 +55,7 @@ export interface ThrottleOptions<Sees = unknown> extends PolicyOptions {
   readonly localRejections?: boolean;
   /** Once no call has passed for so long, the next one does. @defaultValue `'1s'` */
   readonly probeInterval?: Duration;
-  /** A call under way for longer counts as a request that is not accepted, until it is; `0`: from its start on. @defaultValue `window` */
+  /** A call under way for longer counts as a request that is not accepted, until it is; `0`: from its start on. More than a healthy service ever takes. @defaultValue `window / buckets` */
   readonly overdueAfter?: Duration;
   /** What outcomes mean here; asked before the pipeline's own. @defaultValue what is known of errors and HTTP responses */
   readonly classify?: Classifier<Sees>;
@@ -80,9 +80,9 @@ export interface Throttle<Sees = unknown> extends Policy<Sees>, Pick<GatePolicy,
 
 /** Options as read. */
 export interface ThrottleSettings extends Omit<ThrottlingSettings, 'overdueAfter'>, CommonSettings {
+  readonly overdueAfter: number | undefined;
   readonly successTarget: number | undefined;
   readonly accepts: Accepts;
-  readonly overdueAfter: number | undefined;
   readonly classify: Classifier<never> | undefined;
 }
 
@@ -107,8 +107,8 @@ export const throttleFields: Fields<ThrottleSettings> = {
  * Turns calls away before they are sent, with the probability max(0, (requests - k * accepts) / (requests + 1)) over the window, so that a service that takes
  * less than it is asked for is asked for about `k` times what it takes. The others get a {@link ThrottledError}, which says when a call passes in any case.
  *
- * A call is in doubt while it is under way, and neither counts nor is counted against; once it has ended, it is a request, and accepted or not. What says nothing of
- * the service counts as nothing: a caller's abort, a refusal by a policy further in. Calls that have outlasted `overdueAfter` are no longer in doubt.
+ * A call is a request from when it is sent. For its first moments it has the benefit of the doubt; once it has outlasted `overdueAfter`, it counts as not accepted until it is. What says
+ * nothing of the service counts as nothing: a caller's abort, a refusal by a policy further in.
  *
  * By `call.priority` each class has its own window; what the service takes goes to the classes that matter most, and within one to the highest levels.
  *
@@ -132,17 +132,17 @@ class ThrottlePolicy<Sees> implements Throttle<Sees> {
   readonly kind = 'throttle';
   readonly name: string | undefined;
   readonly mode: Mode;
-  readonly settings: ThrottleSettings;
+  readonly settings: ThrottleSettings & ThrottlingSettings;
   readonly state: Throttling;
   readonly #audience = new Audience();
   #clock: Clock | undefined = undefined;
 
   constructor(settings: ThrottleSettings) {
-    const { k, successTarget, overdueAfter, window, name, mode } = settings;
+    const { k, successTarget, window, buckets, overdueAfter = window / buckets, name, mode } = settings;
     this.name = name;
     this.mode = mode;
-    this.settings = { ...settings, k: successTarget === undefined ? k : 1 / successTarget, overdueAfter: overdueAfter ?? window };
-    this.state = new Throttling(this.settings as ThrottlingSettings, classes.length);
+    this.settings = { ...settings, k: successTarget === undefined ? k : 1 / successTarget, overdueAfter };
+    this.state = new Throttling(this.settings, classes.length);
   }
 
   get rejectionProbability(): number {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
   type AnyPolicy,
+  adaptiveRate,
   bulkhead,
   chaos,
   circuitBreaker,
@@ -73,6 +74,10 @@ const cases: Readonly<Record<string, readonly [doubtful: readonly AnyPolicy[], s
   'throttle-window-too-short': [
     [throttle, timeout({ after: 501 })],
     [throttle, timeout({ after: 500 })],
+  ],
+  'adaptive-rate-outside-retry': [
+    [adaptiveRate(), retry()],
+    [retry(), adaptiveRate()],
   ],
   'retry-inside-retry': [[retry(), retry()], [retry()]],
   'retry-inside-hedge': [

@@ -368,7 +368,7 @@ describe('options', () => {
       accepts: 'computed',
       localRejections: true,
       probeInterval: 1000,
-      overdueAfter: 60_000,
+      overdueAfter: 3000,
     });
   });
 });

@@ -146,7 +146,7 @@ const declined: Readonly<Record<string, string>> = {
   envoyLowerBound: 'Envoy: jitter above a lower bound',
   between: 'a random delay between two bounds',
   grpcA6: 'gRPC: jitter may exceed the cap; ours never does',
-  cubicSuccess: 'client-side rate control, not a backoff',
+  cubicSuccess: 'client-side rate control, not a backoff: replayed in cubic.test.ts',
 };
 const otherSequences = new Set(['envoyFullJitter']);
 

@@ -110,6 +110,7 @@ export class WaitingLine<Cost, Receipt> {
   review(now: number): void {
     this.#due = Infinity;
     const rehearsal = this.#meter.copy();
+    const hopeless: Turn<Cost, Receipt>[] = [];
     this.#last = now;
     for (let turn = this.#turns.oldest; turn !== undefined;) {
       const behind = turn.behind as Turn<Cost, Receipt> | undefined;
@@ -117,12 +118,13 @@ export class WaitingLine<Cost, Receipt> {
         this.#play(rehearsal, turn, now);
       } else {
         this.#turns.remove(turn);
-        turn.end(undefined);
+        hopeless.push(turn);
       }
       turn = behind;
     }
     this.#rehearsal = undefined;
     this.advance(now);
+    for (const turn of hopeless) turn.end(undefined); // by now it can be told how long it would have to wait
   }
 
   /** What was taken or given back past the line makes the rehearsal worthless. */

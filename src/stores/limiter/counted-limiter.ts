@@ -8,7 +8,8 @@ export abstract class CountedLimiter<Kind extends Meter<number, Receipt>, Receip
     const { cost } = this.terms;
     if (typeof cost === 'number') return cost;
     const price: unknown = cost(call);
-    if (typeof price === 'number' && price >= 0) return price;
+    // Endlessly much, where a call pays afterwards, would be paid for by all that come later, for ever.
+    if (typeof price === 'number' && price >= 0 && price < Infinity) return price;
     throw new RangeError(`${this.kind}.cost: expected a function that answers with a number of at least 0, got ${String(price)}`);
   }
 
