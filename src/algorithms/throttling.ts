@@ -60,11 +60,11 @@ export class ThrottlePass implements Linked {
 export class Account {
   readonly window: RequestWindow;
   readonly levels: RecentLevels = new RecentLevels();
-  lastPass = -Infinity;
-  lastRefusal = -Infinity;
+  lastPass: number = -Infinity;
+  lastRefusal: number = -Infinity;
   /** Whether calls are being turned away, and when that last was so. */
   engaged = false;
-  lastEngaged = -Infinity;
+  lastEngaged: number = -Infinity;
 
   constructor({ window, buckets }: ThrottlingSettings) {
     this.window = new RequestWindow(window, buckets);

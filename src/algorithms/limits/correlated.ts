@@ -68,7 +68,7 @@ export class Correlated implements Limit {
   #highest = 0;
   #settled = 0;
 
-  constructor(settings: CorrelatedSettings, bounds: Bounds, maxBaseline = Infinity) {
+  constructor(settings: CorrelatedSettings, bounds: Bounds, maxBaseline: number = Infinity) {
     this.#settings = settings;
     this.#bounds = bounds;
     this.#maxBaseline = maxBaseline;
@@ -81,7 +81,7 @@ export class Correlated implements Limit {
     return Math.floor(this.#estimate);
   }
 
-  sample(rtt: number, inflight: number, dropped: boolean, now: number, u = 1, mean = rtt): number {
+  sample(rtt: number, inflight: number, dropped: boolean, now: number, u = 1, mean: number = rtt): number {
     if (dropped) {
       this.#descent = undefined;
       this.#move(Math.min(this.#estimate - 1, this.#estimate * BACKOFF));

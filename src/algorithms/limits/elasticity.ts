@@ -6,8 +6,8 @@ export class Elasticity {
   readonly #loads: number[] = [];
   readonly #times: number[] = [];
   /** The slope, and its standard error; `NaN` as long as there are too few points, or all with the same load. */
-  slope = NaN;
-  error = NaN;
+  slope: number = NaN;
+  error: number = NaN;
 
   get size(): number {
     return this.#loads.length;

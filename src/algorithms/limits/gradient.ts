@@ -32,7 +32,7 @@ export class Gradient implements Limit {
   readonly #usual: MovingAverage;
   #estimate: number;
 
-  constructor(settings: GradientSettings, bounds: Bounds, maxBaseline = Infinity) {
+  constructor(settings: GradientSettings, bounds: Bounds, maxBaseline: number = Infinity) {
     this.#settings = settings;
     this.#bounds = bounds;
     this.#maxBaseline = maxBaseline;

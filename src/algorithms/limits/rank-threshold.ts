@@ -16,7 +16,7 @@ const PUSH = 0.1;
  */
 export class RankThreshold {
   /** Calls of a lower rank are turned away; `-Infinity`: none. */
-  threshold = -Infinity;
+  threshold: number = -Infinity;
   /** The share of calls that is too many, 0 to 1. */
   rate = 0;
   readonly #interval: number;

@@ -11,7 +11,7 @@ export class Samples {
   #count = 0;
   #sum = 0;
   /** The shortest; `Infinity` of none. */
-  min = Infinity;
+  min: number = Infinity;
 
   /** How many came in. */
   get count(): number {

@@ -44,7 +44,7 @@ export class Vegas implements Limit {
   #resume: number | undefined = undefined;
   #before = 0;
 
-  constructor(settings: VegasSettings, bounds: Bounds, maxBaseline = Infinity) {
+  constructor(settings: VegasSettings, bounds: Bounds, maxBaseline: number = Infinity) {
     this.#settings = settings;
     this.#bounds = bounds;
     this.#maxBaseline = maxBaseline;
