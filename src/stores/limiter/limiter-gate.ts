@@ -72,8 +72,10 @@ export class LimiterGate<Cost, Receipt> implements Gate {
     const wait = limiter.wait(cost, now);
     if (wait === 0) return this.#pass(call, limiter.take(cost, now));
     const patience = call.waits ? Math.min(limiter.patience(call), call.deadline - now) : 0;
-    if (exceeds(wait, patience, now) || now + wait >= call.deadline) return this.#refuse(call, cost, wait, patience);
-    if (limiter.waiting >= limiter.terms.maxQueue) return this.#refuse(call, cost, limiter.next(now), 0);
+    const next = limiter.waiting >= limiter.terms.maxQueue ? limiter.next(now) : 0;
+    // Where there is no place to wait in before somebody's turn has come, there is no chance before that either.
+    if (exceeds(wait, patience, now) || now + wait >= call.deadline) return this.#refuse(call, cost, wait, Math.min(patience, wait - next));
+    if (limiter.waiting >= limiter.terms.maxQueue) return this.#refuse(call, cost, next, 0);
     return this.#wait(call, cost, wait, now);
   }
 
