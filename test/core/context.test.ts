@@ -39,5 +39,10 @@ describe('the calls in whose work a call is made', () => {
 test('a call is within itself and what it derives from, and within nothing else', () => {
   const outer = call();
   const inner = outer.derive().derive();
-  expect([isWithin(outer, outer), isWithin(inner, outer), isWithin(outer, inner), isWithin(call(), outer)]).toEqual([true, true, false, false]);
+  expect([isWithin(outer, outer), isWithin(inner, outer), isWithin(outer, inner), isWithin(call(), outer)]).toEqual([
+    true,
+    true,
+    false,
+    false,
+  ]);
 });
