@@ -79,10 +79,16 @@ export function isWithin(call: Call, outer: Call): boolean {
   return one !== undefined;
 }
 
-/** The calls whose work a call was made in, however far out: the innermost with those it derives from, then the one that was made in, and so on. */
+/**
+ * The calls whose work a call was made in, however far out: the innermost with those it derives from, then the one that was made in, and so on. Ask while the call is on its way in: of a
+ * call that is over, but left work behind that makes calls, only the context tells.
+ */
 export function makersOf(call: Call): ReadonlySet<Call> {
   const makers = new Set<Call>();
-  for (let maker = call.root.madeIn; maker !== undefined && !makers.has(maker); maker = maker.root.madeIn) {
+  const { root } = call;
+  const here = currentCall();
+  const left = here !== undefined && here.root !== root && here.root.over ? here : undefined;
+  for (let maker = root.madeIn ?? left; maker !== undefined && !makers.has(maker); maker = maker.root.madeIn) {
     for (let one: Call | undefined = maker; one !== undefined; one = one.parent) makers.add(one);
   }
   return makers;
