@@ -147,6 +147,9 @@ class LeakyBucketPolicy extends CountedLimiter<PacedBucket, Charge> implements L
     return this.meter.leak === this.terms && super.atRest(now);
   }
 
+  /** The excess stays until the clock is where it was, as nginx has it. */
+  protected override setBack(): void {}
+
   /** Calls are held, or the burst is nearly used up. */
   strained(): boolean {
     return this.waiting > 0 || this.excess > STRAIN * this.meter.leak.burst;

@@ -68,7 +68,7 @@ export abstract class SharedLimiter<Kind extends Meter<Cost, Receipt>, Cost, Rec
       this.#used = true;
       if (clock !== this.#clock) this.#begin(clock, now);
     } else if (now < this.#latest) {
-      this.meter.begin(now); // the clock was set back: whoever waited for it to catch up would wait for long
+      this.setBack(now);
     }
     this.#latest = now;
     this.#line?.advance(now);
@@ -136,6 +136,11 @@ export abstract class SharedLimiter<Kind extends Meter<Cost, Receipt>, Cost, Rec
 
   protected newLine(bell: (ring: (now: number) => void) => Alarm): WaitingLine<Cost, Receipt> {
     return new WaitingLine<Cost, Receipt>(this.meter, bell);
+  }
+
+  /** The clock was set back: whoever waited for it to catch up would wait for long. */
+  protected setBack(now: number): void {
+    this.meter.begin(now);
   }
 
   /** Time begins for the meter. */
