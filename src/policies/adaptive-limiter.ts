@@ -164,7 +164,7 @@ class AdaptiveLimiterPolicy<Sees> extends LearningSlots implements AdaptiveLimit
 
   gate(scope: Scope): Gate {
     this.join(scope);
-    return new LimiterGate(this, scope, words, this.settings.releaseOn === 'settle' ? 'work' : undefined);
+    return new LimiterGate(this, scope, words, this.settings.releaseOn === 'settle');
   }
 
   mount: AdaptiveLimiter['mount'] = (next, scope) => mountAlone(this, next, scope);

@@ -4,8 +4,10 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, test } from 'vitest';
 import {
   BulkheadFullError,
+  OverloadedError,
   QueueTimeoutError,
   RateLimitedError,
+  adaptiveLimiter,
   bulkhead,
   composite,
   fixedWindow,
@@ -14,10 +16,12 @@ import {
   pipeline,
   slidingLog,
   slidingWindow,
+  systemGuard,
   timeout,
   tokenBucket,
   type GatePolicy,
   type Pipeline,
+  type Work,
 } from 'breakwater';
 import { VirtualClock, seededRandom, work } from 'breakwater/testing';
 
@@ -178,5 +182,41 @@ describe('rate limit', () => {
     expect(ask('offender')).toBe(false);
     expect(keyed.size).toBeLessThanOrEqual(100);
     expect(await errorOf(p.execute(() => 1, { key: 'offender' }))).toBeInstanceOf(RateLimitedError);
+  });
+});
+
+describe('overload', () => {
+  test('32: a busy event loop, by a sliding sample, sheds the calls that matter least first', async () => {
+    const readings = { eventLoopDelay: 0 };
+    const { clock, p } = start(systemGuard({ monitor: { read: () => ({ ...readings }) }, bbr: false }));
+    const served = async (): Promise<Record<string, boolean>> => {
+      await clock.advance(500);
+      const answers = (['best-effort', 'sheddable', 'critical', 'critical-plus'] as const).map(async (priority) => {
+        const error = await errorOf(p.execute(() => 1, { priority, priorityLevel: 50 }));
+        if (error !== undefined) expect(error).toBeInstanceOf(OverloadedError);
+        return [priority, error === undefined] as const;
+      });
+      return Object.fromEntries(await Promise.all(answers));
+    };
+    expect(Object.values(await served())).toEqual([true, true, true, true]);
+    readings.eventLoopDelay = 175; // of 200 ms
+    expect(await served()).toEqual({ 'best-effort': false, sheddable: true, critical: true, 'critical-plus': true });
+    readings.eventLoopDelay = 205;
+    expect(await served()).toEqual({ 'best-effort': false, sheddable: false, critical: false, 'critical-plus': true });
+    readings.eventLoopDelay = 0;
+    expect(Object.values(await served())).toEqual([true, true, true, true]);
+  });
+
+  test('32: a limit that finds itself: it falls when calls time out, and grows while they are quick', async () => {
+    const limiter = adaptiveLimiter({ algorithm: 'aimd', min: 5, max: 100, initial: 40 });
+    const { clock, p } = start(limiter, timeout({ after: '1s' }));
+    const round = async (task: Work<unknown>): Promise<void> => {
+      await clock.until(Promise.all(Array.from({ length: 40 }, () => p.executeOutcome(task))));
+    };
+    await round(({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('cut')))));
+    const low = limiter.limit;
+    expect(low).toBeLessThan(40);
+    for (let i = 0; i < 5; i++) await round(work({ after: 10, value: 1 }));
+    expect(limiter.limit).toBeGreaterThan(low);
   });
 });

@@ -11,10 +11,13 @@ import type { LearningSlots } from './learning-slots.ts';
 /** An adaptive limiter as one pipeline sees it. A pass without a time is that of a call that went by. */
 export class LimiterGate extends SlotGate {
   readonly #limiter: LearningSlots;
+  /** Whether a slot is held until the work has really ended. */
+  readonly #holds: boolean;
 
-  constructor(limiter: LearningSlots, scope: Scope, words: SlotWords, until: 'work' | undefined) {
-    super(limiter, scope, words, until, false);
+  constructor(limiter: LearningSlots, scope: Scope, words: SlotWords, holds: boolean) {
+    super(limiter, scope, words, undefined, false);
     this.#limiter = limiter;
+    this.#holds = holds;
   }
 
   override enter(call: Call, now: number): Slot | Failure | Promise<Slot | Failure> {
@@ -26,8 +29,9 @@ export class LimiterGate extends SlotGate {
   override settle = (slot: Slot, outcome: Outcome, now: number): void => {
     const { begun } = slot;
     if (begun === undefined) return;
+    // A timeout says at once that there is too much to do; whatever still runs has its slot until it has ended.
     this.#limiter.learn(slot.owner, begun, outcome, this.scope, now);
-    this.release(slot);
+    if (!this.#holds || !slot.owner.whenQuiet(() => this.release(slot))) this.release(slot);
   };
 
   override cancel = (slot: Slot): void => {
