@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { OptionsError, RateLimitedError, pipeline } from 'breakwater';
 import { VirtualClock, arrange, gateContract, policyContract } from 'breakwater/testing';
 import { type AdaptiveRate, type AdaptiveRateOptions, adaptiveRate } from '../../src/policies/adaptive-rate.ts';
+import { reasonOf } from '../support/answers.ts';
 
 const tooMany = (): object => ({ status: 429, headers: {} });
 const fine = (): object => ({ status: 200, headers: {} });
@@ -29,12 +30,6 @@ const contract = {
 };
 policyContract(() => adaptiveRate(), { ...contract, name: 'adaptiveRate' });
 gateContract(() => adaptiveRate(), { ...contract, name: 'adaptiveRate' });
-
-const reasonOf = (done: Promise<unknown>): Promise<unknown> =>
-  done.then(
-    () => expect.fail('should have been rejected'),
-    (reason: unknown) => reason,
-  );
 
 describe('an adaptive rate', () => {
   test('is no limit until the service says that it is asked too often, and begins with nothing saved up', async () => {

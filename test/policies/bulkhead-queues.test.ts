@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { BulkheadFullError, type BulkheadOptions, OptionsError, QueueTimeoutError, bulkhead } from 'breakwater';
 import { policyContract } from 'breakwater/testing';
-import { type Crowded, arranged, reasonOf } from '../support/crowd.ts';
+import { reasonOf } from '../support/answers.ts';
+import { type Crowded, arranged } from '../support/crowd.ts';
 
 const contract = { describe, it: test };
 policyContract(

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { BulkheadFullError, type BulkheadOptions, bulkhead, pipeline } from 'breakwater';
 import { policyContract } from 'breakwater/testing';
-import { type Crowded, arranged, reasonOf } from '../support/crowd.ts';
+import { reasonOf } from '../support/answers.ts';
+import { type Crowded, arranged } from '../support/crowd.ts';
 
 policyContract(() => bulkhead({ maxConcurrent: 300, maxQueue: 300, partitions: { a: 0.2, b: 0.5 }, partitionBy: ({ key }) => key }), {
   describe,

@@ -14,7 +14,8 @@ import {
   timeout,
 } from 'breakwater';
 import { VirtualClock, arrange, gateContract, policyContract } from 'breakwater/testing';
-import { Crowd, arranged, reasonOf } from '../support/crowd.ts';
+import { reasonOf } from '../support/answers.ts';
+import { Crowd, arranged } from '../support/crowd.ts';
 
 const contract = {
   waits: () => bulkhead({ maxConcurrent: 1, maxQueue: 10_000, maxWait: '1h' }),

@@ -8,6 +8,7 @@ import { fixedWindow } from '../../src/policies/fixed-window.ts';
 import { leakyBucket } from '../../src/policies/leaky-bucket.ts';
 import { tokenBucket } from '../../src/policies/token-bucket.ts';
 import { warmUp } from '../../src/policies/warm-up.ts';
+import { reasonOf } from '../support/answers.ts';
 
 const roomy = (options: CompositeOptions = {}) =>
   composite([tokenBucket({ rate: 1, per: '1h', burst: 400 }), fixedWindow({ limit: 300, window: '1h' })], options);
@@ -20,12 +21,6 @@ const contract = {
 };
 policyContract(() => roomy(), { ...contract, name: 'composite' });
 gateContract(() => roomy({ maxWait: Infinity }), { ...contract, name: 'composite' });
-
-const reasonOf = (done: Promise<unknown>): Promise<unknown> =>
-  done.then(
-    () => expect.fail('should have been rejected'),
-    (reason: unknown) => reason,
-  );
 
 describe('a composite', () => {
   test('charges all of its limits or none', () => {

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { OptionsError, RateLimitedError, pipeline } from 'breakwater';
 import { VirtualClock, arrange, gateContract, policyContract } from 'breakwater/testing';
-import { type FixedWindowOptions, fixedWindow } from '../../src/policies/fixed-window.ts';
+import { fixedWindow } from '../../src/policies/fixed-window.ts';
 import { perKey } from '../../src/policies/per-key.ts';
+import { ask, problemsOf, reasonOf } from '../support/answers.ts';
 
 const dry = (): ReturnType<typeof fixedWindow> => {
   const limiter = fixedWindow({ limit: 1, window: '1h' });
@@ -29,25 +30,6 @@ gateContract(() => fixedWindow({ limit: 300, window: '1h', refused: 'backoff' })
   ...contract,
   name: 'fixedWindow that counts refusals',
 });
-
-const reasonOf = (done: Promise<unknown>): Promise<unknown> =>
-  done.then(
-    () => expect.fail('should have been rejected'),
-    (reason: unknown) => reason,
-  );
-const problemsOf = (options: object): unknown => {
-  try {
-    fixedWindow(options as FixedWindowOptions);
-    return 'accepted';
-  } catch (error) {
-    return error instanceof OptionsError ? error.problems.map(({ path }) => path) : error;
-  }
-};
-
-/** What each of `count` calls that come at once is told. */
-function ask(p: { tryAcquire: () => { admitted: boolean } }, count: number): boolean[] {
-  return Array.from({ length: count }, () => p.tryAcquire().admitted);
-}
 
 describe('a fixed window', () => {
   test('lets in the limit, then nobody until the window is over (L1)', async () => {
@@ -409,6 +391,6 @@ describe('the options of a fixed window (G9)', () => {
     [{ limit: 1, window: 1, blockFor: '-1s' }, 'blockFor'],
     [{ limit: 1, window: 1, windowMs: 1 }, 'windowMs'],
   ])('%j: %s', (options, wrong) => {
-    expect(problemsOf(options)).toEqual(wrong.split(' ').map((path) => `fixedWindow.${path}`));
+    expect(problemsOf(fixedWindow, options)).toEqual(wrong.split(' ').map((path) => `fixedWindow.${path}`));
   });
 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { OptionsError, RateLimitedError, definePolicy, pipeline, refuse } from 'breakwater';
 import { VirtualClock, arrange, gateContract, policyContract } from 'breakwater/testing';
 import { type LeakyBucketOptions, leakyBucket } from '../../src/policies/leaky-bucket.ts';
+import { problemsOf, reasonOf } from '../support/answers.ts';
 
 const contract = {
   waits: () => leakyBucket({ rate: 1, per: '2m', maxQueueTime: '10h' }),
@@ -20,20 +21,6 @@ gateContract(() => leakyBucket({ rate: 1, per: '1h', burst: 400, delay: 300, max
   ...contract,
   name: 'leakyBucket',
 });
-
-const reasonOf = (done: Promise<unknown>): Promise<unknown> =>
-  done.then(
-    () => expect.fail('should have been rejected'),
-    (reason: unknown) => reason,
-  );
-const pathsOf = (options: object): unknown => {
-  try {
-    leakyBucket(options as LeakyBucketOptions);
-    return 'accepted';
-  } catch (error) {
-    return error instanceof OptionsError ? error.problems.map(({ path }) => path) : error;
-  }
-};
 
 /** When each of `count` calls that come at once leaves, ms; what is refused is told by its `retryAfter`. */
 async function crowd(options: LeakyBucketOptions, count: number): Promise<(number | { retryAfter: number | undefined })[]> {
@@ -189,5 +176,5 @@ test.each([
   [{ rate: 1, maxQueueTime: -1 }, 'maxQueueTime'],
   [{ rate: 1, maxWait: 1 }, 'maxWait'],
 ])('the options %j are refused (G9)', (options, path) => {
-  expect(pathsOf(options)).toEqual([`leakyBucket.${path}`]);
+  expect(problemsOf(leakyBucket, options)).toEqual([`leakyBucket.${path}`]);
 });

@@ -18,6 +18,7 @@ import { bulkhead } from '../../src/policies/bulkhead.ts';
 import { leakyBucket } from '../../src/policies/leaky-bucket.ts';
 import { type PerKeyOptions, perKey } from '../../src/policies/per-key.ts';
 import { tokenBucket } from '../../src/policies/token-bucket.ts';
+import { reasonOf } from '../support/answers.ts';
 
 const slots = (): GatePolicy => bulkhead({ maxConcurrent: 300 });
 policyContract(() => perKey(slots), { describe, it: test, name: 'perKey for calls without a key' });
@@ -53,12 +54,6 @@ gateContract(() => sameKey(() => tokenBucket({ rate: 1, per: '1h', burst: 300 })
   waits: () => sameKey(() => tokenBucket({ rate: 1, per: '2m', burst: 1, maxWait: Infinity })),
   refuses: () => sameKey(() => tokenBucket({ rate: 1, per: '1h', burst: 1, initial: 0 })),
 });
-
-const reasonOf = (done: Promise<unknown>): Promise<unknown> =>
-  done.then(
-    () => expect.fail('should have been rejected'),
-    (reason: unknown) => reason,
-  );
 
 /** A limit of so many per minute for each key, and what asking for one is answered. */
 function limited(burst: number, options?: PerKeyOptions): ReturnType<typeof limitedBy<ReturnType<typeof tokenBucket>>> {

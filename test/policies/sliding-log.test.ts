@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { OptionsError, RateLimitedError } from 'breakwater';
 import { arrange, gateContract, policyContract } from 'breakwater/testing';
-import { type SlidingLogOptions, slidingLog } from '../../src/policies/sliding-log.ts';
+import { slidingLog } from '../../src/policies/sliding-log.ts';
+import { ask, problemsOf, reasonOf } from '../support/answers.ts';
 
 const shut = (): ReturnType<typeof slidingLog> => slidingLog({ limit: 1, window: '1h', cost: () => 2 });
 const contract = {
@@ -13,25 +14,6 @@ const contract = {
 };
 policyContract(() => slidingLog({ limit: 300, window: '1h' }), { ...contract, name: 'slidingLog' });
 gateContract(() => slidingLog({ limit: 300, window: '1h', maxWait: Infinity }), { ...contract, name: 'slidingLog' });
-
-const reasonOf = (done: Promise<unknown>): Promise<unknown> =>
-  done.then(
-    () => expect.fail('should have been rejected'),
-    (reason: unknown) => reason,
-  );
-const problemsOf = (options: object): unknown => {
-  try {
-    slidingLog(options as SlidingLogOptions);
-    return 'accepted';
-  } catch (error) {
-    return error instanceof OptionsError ? error.problems.map(({ path }) => path) : error;
-  }
-};
-
-/** What each of `count` calls that come at once is told. */
-function ask(p: { tryAcquire: () => { admitted: boolean } }, count: number): boolean[] {
-  return Array.from({ length: count }, () => p.tryAcquire().admitted);
-}
 
 describe('a sliding log', () => {
   test('lets in the limit within any window, and the next when the first of them is one window old (L1)', async () => {
@@ -121,6 +103,6 @@ describe('the options of a sliding log (G9)', () => {
     [{ limit: 1, window: 1, cost: 2 }, 'cost'],
     [{ limit: 1, window: 1, segments: 1 }, 'segments'],
   ])('%j: %s', (options, wrong) => {
-    expect(problemsOf(options)).toEqual(wrong.split(' ').map((path) => `slidingLog.${path}`));
+    expect(problemsOf(slidingLog, options)).toEqual(wrong.split(' ').map((path) => `slidingLog.${path}`));
   });
 });

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { OptionsError, RateLimitedError } from 'breakwater';
 import { arrange, gateContract, policyContract } from 'breakwater/testing';
-import { type SlidingWindowOptions, slidingWindow } from '../../src/policies/sliding-window.ts';
+import { slidingWindow } from '../../src/policies/sliding-window.ts';
+import { ask, problemsOf, reasonOf } from '../support/answers.ts';
 
 const shut = (): ReturnType<typeof slidingWindow> => slidingWindow({ limit: 1, window: '1h', cost: () => 2 });
 const contract = {
@@ -13,25 +14,6 @@ const contract = {
 };
 policyContract(() => slidingWindow({ limit: 300, window: '1h' }), { ...contract, name: 'slidingWindow' });
 gateContract(() => slidingWindow({ limit: 300, window: '1h', maxWait: Infinity }), { ...contract, name: 'slidingWindow' });
-
-const reasonOf = (done: Promise<unknown>): Promise<unknown> =>
-  done.then(
-    () => expect.fail('should have been rejected'),
-    (reason: unknown) => reason,
-  );
-const problemsOf = (options: object): unknown => {
-  try {
-    slidingWindow(options as SlidingWindowOptions);
-    return 'accepted';
-  } catch (error) {
-    return error instanceof OptionsError ? error.problems.map(({ path }) => path) : error;
-  }
-};
-
-/** What each of `count` calls that come at once is told. */
-function ask(p: { tryAcquire: () => { admitted: boolean } }, count: number): boolean[] {
-  return Array.from({ length: count }, () => p.tryAcquire().admitted);
-}
 
 describe('a sliding window', () => {
   test('lets in about the limit in any window: after a burst at its end only what has slid out', async () => {
@@ -134,6 +116,6 @@ describe('the options of a sliding window (G9)', () => {
     [{ limit: 1, window: 1, segments: 1001 }, 'segments'],
     [{ limit: 1, window: 1, segment: 1 }, 'segment'],
   ])('%j: %s', (options, wrong) => {
-    expect(problemsOf(options)).toEqual(wrong.split(' ').map((path) => `slidingWindow.${path}`));
+    expect(problemsOf(slidingWindow, options)).toEqual(wrong.split(' ').map((path) => `slidingWindow.${path}`));
   });
 });

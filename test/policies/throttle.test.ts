@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { OptionsError, type Priority, ThrottledError, bulkhead, circuitBreaker, fallback, pipeline, timeout } from 'breakwater';
+import { type Priority, ThrottledError, bulkhead, circuitBreaker, fallback, pipeline, timeout } from 'breakwater';
 import { type Arranged, VirtualClock, arrange, gateContract, policyContract, work } from 'breakwater/testing';
-import { type Throttle, type ThrottleOptions, throttle } from '../../src/policies/throttle.ts';
+import { type Throttle, throttle } from '../../src/policies/throttle.ts';
+import { problemsOf } from '../support/answers.ts';
 
 const given = { describe, it: test };
 const options = { k: 1.5, window: '30s', minRequests: 5 } as const;
@@ -37,15 +38,6 @@ async function times(n: number, { run }: Pick<Outside, 'run'>, each: () => unkno
 const lenient = { random: () => 1 - 2 ** -32 };
 /** Chance that turns away whoever may be. */
 const strict = { random: () => 0 };
-
-const pathsOf = (wanted: object): unknown => {
-  try {
-    throttle(wanted as ThrottleOptions);
-    return 'accepted';
-  } catch (error) {
-    return error instanceof OptionsError ? error.problems.map(({ path }) => path) : error;
-  }
-};
 
 describe('the probability', () => {
   test('is max(0, (requests - k * accepts) / (requests + 1))', async () => {
@@ -355,7 +347,7 @@ describe('options', () => {
     [{ accepts: 'all' }, ['throttle.accepts']],
     [{ probeInterval: 0 }, ['throttle.probeInterval']],
     [{ succesTarget: 0.5 }, ['throttle.succesTarget']],
-  ])('%j is refused', (wanted, paths) => expect(pathsOf(wanted)).toEqual(paths));
+  ])('%j is refused', (wanted, paths) => expect(problemsOf(throttle, wanted)).toEqual(paths));
 
   test('are described as they were read', () => {
     expect(throttle({ window: '1m', accepts: () => true }).describe()).toEqual({

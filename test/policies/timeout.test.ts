@@ -1,6 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { type PipelineEvent, OptionsError, TimeoutError, bulkhead, definePolicy, fallback, pipeline, retry, timeout } from 'breakwater';
 import { VirtualClock, arrange, policyContract, work } from 'breakwater/testing';
+import { reasonOf } from '../support/answers.ts';
 
 policyContract(() => timeout({ after: '1h' }), {
   describe,
@@ -14,11 +15,6 @@ policyContract(() => timeout({ adaptive: { max: '1h' } }), { describe, it: test,
 policyContract(() => timeout({ after: '1h', mode: 'shadow' }), { describe, it: test, name: 'timeout in shadow' });
 
 const never = (): Promise<never> => new Promise(() => undefined);
-const reasonOf = (done: Promise<unknown>): Promise<unknown> =>
-  done.then(
-    () => expect.fail('should have been rejected'),
-    (reason: unknown) => reason,
-  );
 
 describe('a timeout', () => {
   test('tells the caller when its time is up, and aborts the work with the same error, which says which policy (T1, T2)', async () => {

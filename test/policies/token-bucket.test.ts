@@ -2,7 +2,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, test } from 'vitest';
 import { OptionsError, RateLimitedError, type Refusal, definePolicy, pipeline, refuse } from 'breakwater';
 import { VirtualClock, arrange, gateContract, policyContract } from 'breakwater/testing';
-import { type TokenBucketOptions, tokenBucket } from '../../src/policies/token-bucket.ts';
+import { tokenBucket } from '../../src/policies/token-bucket.ts';
+import { ask, problemsOf, reasonOf } from '../support/answers.ts';
 
 const contract = {
   waits: () => tokenBucket({ rate: 1, per: '2m', burst: 1, maxWait: '1h' }),
@@ -13,25 +14,6 @@ const contract = {
 };
 policyContract(() => tokenBucket({ rate: 1, per: '1h', burst: 300 }), { ...contract, name: 'tokenBucket' });
 gateContract(() => tokenBucket({ rate: 1, per: '1h', burst: 300, maxWait: Infinity }), { ...contract, name: 'tokenBucket' });
-
-const reasonOf = (done: Promise<unknown>): Promise<unknown> =>
-  done.then(
-    () => expect.fail('should have been rejected'),
-    (reason: unknown) => reason,
-  );
-const problemsOf = (options: object): unknown => {
-  try {
-    tokenBucket(options as TokenBucketOptions);
-    return 'accepted';
-  } catch (error) {
-    return error instanceof OptionsError ? error.problems.map(({ path }) => path) : error;
-  }
-};
-
-/** What each of `count` calls that come at once is told. */
-function ask(p: { tryAcquire: () => { admitted: boolean } }, count: number): boolean[] {
-  return Array.from({ length: count }, () => p.tryAcquire().admitted);
-}
 
 describe('a token bucket', () => {
   test('lets a burst pass, then one call for each token that comes back (L1)', async () => {
@@ -326,7 +308,7 @@ describe('the options of a token bucket (G9)', () => {
     [{ rate: 1, name: '' }, 'name'],
     [{ rate: 1, limit: 5 }, 'limit'],
   ])('%j is refused', (options, path) => {
-    expect(problemsOf(options)).toEqual([`tokenBucket.${path}`]);
+    expect(problemsOf(tokenBucket, options)).toEqual([`tokenBucket.${path}`]);
   });
 
   test('buckets made alike keep their options once, and are as far apart as any', () => {

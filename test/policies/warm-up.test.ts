@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { OptionsError, RateLimitedError, bulkhead, perKey, pipeline } from 'breakwater';
 import { VirtualClock, arrange, gateContract, policyContract, work } from 'breakwater/testing';
 import { type WarmUpOptions, warmUp } from '../../src/policies/warm-up.ts';
+import { problemsOf, reasonOf } from '../support/answers.ts';
 
 const shut = { rate: 1, per: '1000h', warmUpPeriod: 0 } as const;
 const contract = {
@@ -21,20 +22,6 @@ const contract = {
 };
 policyContract(() => warmUp({ rate: 900, per: '1h' }), { ...contract, name: 'warmUp' });
 gateContract(() => warmUp({ rate: 900, per: '1h', maxWait: Infinity }), { ...contract, name: 'warmUp' });
-
-const reasonOf = (done: Promise<unknown>): Promise<unknown> =>
-  done.then(
-    () => expect.fail('should have been rejected'),
-    (reason: unknown) => reason,
-  );
-const pathsOf = (options: object): unknown => {
-  try {
-    warmUp(options as WarmUpOptions);
-    return 'accepted';
-  } catch (error) {
-    return error instanceof OptionsError ? error.problems.map(({ path }) => path) : error;
-  }
-};
 
 /** How many calls are let in each second, when there are always more than that. */
 async function eachSecond(options: WarmUpOptions, seconds: number): Promise<number[]> {
@@ -236,5 +223,5 @@ test.each([
   [{ rate: 1, cost: -1 }, 'cost'],
   [{ rate: 1, burst: 1 }, 'burst'],
 ])('the options %j are refused (G9)', (options, path) => {
-  expect(pathsOf(options)).toEqual([`warmUp.${path}`]);
+  expect(problemsOf(warmUp, options)).toEqual([`warmUp.${path}`]);
 });

@@ -1,14 +1,5 @@
-import { expect } from 'vitest';
 import { type Bulkhead, type BulkheadOptions, type CallOptions, bulkhead } from 'breakwater';
 import { type Arranged, arrange } from 'breakwater/testing';
-
-/** What a call is rejected with. */
-export function reasonOf(done: Promise<unknown>): Promise<unknown> {
-  return done.then(
-    () => expect.fail('should have been rejected'),
-    (reason: unknown) => reason,
-  );
-}
 
 /** One call after another, each ended by hand. */
 export class Crowd {
