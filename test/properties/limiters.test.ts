@@ -1,118 +1,25 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type GatePolicy, type Pipeline, definePolicy, pipeline, refuse } from 'breakwater';
+import { pipeline } from 'breakwater';
 import { VirtualClock } from 'breakwater/testing';
 import { leakyBucket } from '../../src/policies/leaky-bucket.ts';
 import { perKey } from '../../src/policies/per-key.ts';
 import { type TokenBucket, tokenBucket } from '../../src/policies/token-bucket.ts';
+import { comesInWhenTold, keepsKeysApart } from '../support/limiter-laws.ts';
+import { type Admitted, Traffic, commands, tagged } from '../support/traffic.ts';
 
-/** Something happens to a limiter. */
-type Command =
-  | { readonly do: 'come'; readonly cost: number; readonly deadline: number | undefined }
-  | { readonly do: 'try'; readonly cost: number }
-  | { readonly do: 'turned away further in'; readonly cost: number }
-  | { readonly do: 'abort'; readonly which: number }
-  | { readonly do: 'pass'; readonly ms: number }
-  | { readonly do: 'stall'; readonly ms: number };
-
-const cost = fc.constantFrom(0.5, 1, 1, 1, 2, 3.3);
-const commands = fc.array(
-  fc.oneof(
-    fc.record({ do: fc.constant('come' as const), cost, deadline: fc.option(fc.integer({ min: 1, max: 600 }), { nil: undefined }) }),
-    fc.record({ do: fc.constant('try' as const), cost }),
-    fc.record({ do: fc.constant('turned away further in' as const), cost }),
-    fc.record({ do: fc.constant('abort' as const), which: fc.nat(20) }),
-    fc.record({ do: fc.constant('pass' as const), ms: fc.oneof(fc.nat(300), fc.double({ min: 0, max: 50, noNaN: true })) }),
-    fc.record({ do: fc.constant('stall' as const), ms: fc.nat(900) }),
-  ),
-  { minLength: 5, maxLength: 60 },
-);
-
-/** Lets everything through but calls that are tagged otherwise. */
-const doorkeeper = (): GatePolicy =>
-  definePolicy({
-    kind: 'doorkeeper',
-    gate: { enter: ({ tags }) => (tags['away'] === true ? refuse(new Error('away')) : 'pass'), settle() {}, cancel() {} },
-  });
-
-/** A limiter under any load, watched. */
-class Watched {
-  readonly clock = new VirtualClock();
-  /** When how much was let in. */
-  readonly admitted: { readonly at: number; readonly cost: number }[] = [];
-  /** Numbers of those who waited, in the order in which they got in. */
-  readonly order: number[] = [];
-  readonly #pipeline: Pipeline;
-  readonly #callers: AbortController[] = [];
-  #came = 0;
-
-  constructor(limiter: GatePolicy) {
-    this.#pipeline = pipeline([limiter, doorkeeper()], { clock: this.clock });
-  }
-
-  async run(list: readonly Command[]): Promise<void> {
-    for (const command of list) await this.#do(command);
-    for (const caller of this.#callers) caller.abort();
-    await this.clock.runAll();
-    expect(this.clock.pending).toBe(0);
-  }
-
-  async #do(command: Command): Promise<void> {
-    switch (command.do) {
-      case 'come': {
-        const number = this.#came++;
-        const caller = new AbortController();
-        this.#callers.push(caller);
-        const { deadline } = command;
-        const options = { signal: caller.signal, tags: { cost: command.cost }, ...(deadline !== undefined && { deadline }) };
-        void this.#pipeline.executeOutcome(() => {
-          this.order.push(number);
-          this.#note(command.cost);
-        }, options);
-        break;
-      }
-      case 'try': {
-        const answer = this.#pipeline.tryAcquire({ tags: { cost: command.cost } });
-        if (answer.admitted) {
-          this.#note(command.cost);
-          answer.success();
-        }
-        break;
-      }
-      case 'turned away further in':
-        expect(this.#pipeline.tryAcquire({ tags: { cost: command.cost, away: true } }).admitted).toBe(false);
-        break;
-      case 'abort':
-        this.#callers[command.which]?.abort();
-        break;
-      case 'pass':
-        await this.clock.advance(command.ms);
-        break;
-      case 'stall':
-        await this.clock.stall(command.ms);
+/** The most that was let in beyond what the rate allows, over all windows. */
+function excess(calls: readonly Admitted[], perMs: number): number {
+  let most = 0;
+  for (const [i, { at: from }] of calls.entries()) {
+    let sum = 0;
+    for (const { at, cost } of calls.slice(i)) {
+      sum += cost;
+      most = Math.max(most, sum - (at - from) * perMs);
     }
-    await this.clock.advance(0);
   }
-
-  #note(cost: number): void {
-    this.admitted.push({ at: this.clock.now(), cost });
-  }
-
-  /** The most that was let in beyond what the rate allows, over all windows. */
-  excess(perMs: number): number {
-    let most = 0;
-    for (const [i, { at: from }] of this.admitted.entries()) {
-      let sum = 0;
-      for (const { at, cost } of this.admitted.slice(i)) {
-        sum += cost;
-        most = Math.max(most, sum - (at - from) * perMs);
-      }
-    }
-    return most;
-  }
+  return most;
 }
-
-const tagged = ({ tags }: { readonly tags: Readonly<Record<string, unknown>> }): number => Number(tags['cost'] ?? 1);
 
 describe('a token bucket', () => {
   const setting = fc.record({
@@ -125,15 +32,15 @@ describe('a token bucket', () => {
     await fc.assert(
       fc.asyncProperty(setting, commands, async ({ rate, burst, maxWait }, list) => {
         const bucket = tokenBucket({ rate, burst, maxWait, cost: tagged });
-        const watched = new Watched(bucket);
-        await watched.run(list);
+        const traffic = new Traffic(bucket);
+        await traffic.run(list);
         // Those who waited may get in late by what timers are late: 20 ms at most.
         const late = maxWait > 0 ? (20 * rate) / 1000 : 0;
-        expect(watched.excess(rate / 1000)).toBeLessThanOrEqual(burst + late + 1e-6);
-        expect(watched.order).toEqual(watched.order.toSorted((a, b) => a - b));
+        expect(excess(traffic.admitted, rate / 1000)).toBeLessThanOrEqual(burst + late + 1e-6);
+        expect(traffic.order).toEqual(traffic.order.toSorted((a, b) => a - b));
         expect([bucket.waiting, bucket.available >= 0, bucket.available <= burst]).toEqual([0, true, true]);
-        await watched.clock.advance((burst / rate) * 1000 + 30);
-        expect(bucket.atRest(watched.clock.now())).toBe(true);
+        await traffic.clock.advance((burst / rate) * 1000 + 30);
+        expect(bucket.atRest(traffic.clock.now())).toBe(true);
       }),
       { numRuns: 300 },
     );
@@ -144,14 +51,14 @@ describe('a token bucket', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(change, commands), { minLength: 1, maxLength: 4 }), async (rounds) => {
         const bucket = tokenBucket({ rate: 5, burst: 2, maxWait: 500, cost: tagged });
-        const watched = new Watched(bucket);
+        const traffic = new Traffic(bucket);
         for (const [limit, list] of rounds) {
           bucket.update(limit);
-          await watched.run(list);
+          await traffic.run(list);
         }
         const rate = Math.max(5, ...rounds.map(([limit]) => limit.rate));
         const burst = Math.max(2, ...rounds.map(([limit]) => limit.burst));
-        expect(watched.excess(rate / 1000)).toBeLessThanOrEqual(burst + (20 * rate) / 1000 + 1e-6);
+        expect(excess(traffic.admitted, rate / 1000)).toBeLessThanOrEqual(burst + (20 * rate) / 1000 + 1e-6);
       }),
       { numRuns: 100 },
     );
@@ -162,10 +69,10 @@ describe('a token bucket', () => {
       fc.asyncProperty(setting, commands, async ({ rate, burst }, list) => {
         const make = (): TokenBucket => tokenBucket({ rate, burst, cost: tagged });
         const [bucket, other] = [make(), make()];
-        const [watched, calm] = [new Watched(bucket), new Watched(other)];
-        await watched.run(list);
+        const [traffic, calm] = [new Traffic(bucket), new Traffic(other)];
+        await traffic.run(list);
         await calm.run(list.filter((command) => command.do !== 'turned away further in' && command.do !== 'abort'));
-        expect(watched.admitted).toEqual(calm.admitted);
+        expect(traffic.letIn).toEqual(calm.letIn);
         expect(bucket.available).toBeCloseTo(other.available, 9);
       }),
       { numRuns: 100 },
@@ -183,17 +90,7 @@ describe('a token bucket', () => {
           const p = pipeline([tokenBucket({ rate, burst: 2 })], { clock });
           for (const ms of pauses) {
             await clock.advance(ms);
-            for (let answer = p.tryAcquire(); ; answer = p.tryAcquire()) {
-              if (answer.admitted) continue;
-              const wait = answer.retryAfter as number;
-              if (wait > 1) {
-                await clock.advance(wait - 1);
-                expect(p.tryAcquire().admitted).toBe(false);
-              }
-              await clock.advance(Math.min(wait, 1));
-              break;
-            }
-            expect(p.tryAcquire().admitted).toBe(true);
+            await comesInWhenTold(p, clock);
           }
         },
       ),
@@ -208,10 +105,10 @@ describe('a leaky bucket', () => {
     await fc.assert(
       fc.asyncProperty(setting, commands, async ({ rate, maxQueueTime }, list) => {
         const bucket = leakyBucket({ rate, maxQueueTime });
-        const watched = new Watched(bucket);
-        await watched.run(list.map((command) => ('cost' in command ? { ...command, cost: 1 } : command)));
-        expect(watched.excess(rate / 1000)).toBeLessThanOrEqual(1 + (20 * rate) / 1000 + 1e-6);
-        expect(watched.order).toEqual(watched.order.toSorted((a, b) => a - b));
+        const traffic = new Traffic(bucket);
+        await traffic.run(list.map((command) => ('cost' in command ? { ...command, cost: 1 } : command)));
+        expect(excess(traffic.admitted, rate / 1000)).toBeLessThanOrEqual(1 + (20 * rate) / 1000 + 1e-6);
+        expect(traffic.order).toEqual(traffic.order.toSorted((a, b) => a - b));
         expect(bucket.waiting).toBe(0);
       }),
       { numRuns: 200 },
@@ -246,20 +143,7 @@ describe('policies per key', () => {
     const happening = fc.record({ key: keys, ms: fc.nat(80) });
     await fc.assert(
       fc.asyncProperty(fc.array(happening, { maxLength: 60 }), async (list) => {
-        const answers = async (events: readonly { readonly key: string; readonly at: number }[]): Promise<Map<string, boolean[]>> => {
-          const clock = new VirtualClock();
-          const p = pipeline([perKey(() => tokenBucket({ rate: 10, burst: 2 }))], { clock });
-          const found = new Map<string, boolean[]>();
-          for (const { key, at } of events) {
-            await clock.advance(at - clock.now());
-            found.set(key, [...(found.get(key) ?? []), p.tryAcquire({ key }).admitted]);
-          }
-          return found;
-        };
-        let at = 0;
-        const events = list.map(({ key, ms }) => ({ key, at: (at += ms) }));
-        const together = await answers(events);
-        for (const [key, alone] of together) expect((await answers(events.filter((event) => event.key === key))).get(key)).toEqual(alone);
+        await keepsKeysApart(() => tokenBucket({ rate: 10, burst: 2 }), list);
       }),
       { numRuns: 50 },
     );

@@ -1,16 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type GatePolicy, type Pipeline, definePolicy, pipeline, refuse } from 'breakwater';
+import { type GatePolicy, pipeline } from 'breakwater';
 import { VirtualClock } from 'breakwater/testing';
 import { FixedWindow } from '../../src/algorithms/meters/fixed-window.ts';
 import type { Meter } from '../../src/algorithms/meters/meter.ts';
 import { SlidingLog } from '../../src/algorithms/meters/sliding-log.ts';
 import { SlidingWindow } from '../../src/algorithms/meters/sliding-window.ts';
 import { fixedWindow } from '../../src/policies/fixed-window.ts';
-import { perKey } from '../../src/policies/per-key.ts';
 import { slidingLog } from '../../src/policies/sliding-log.ts';
 import { slidingWindow } from '../../src/policies/sliding-window.ts';
 import type { WindowChange } from '../../src/stores/limiter/window-limiter.ts';
+import { comesInWhenTold, keepsKeysApart } from '../support/limiter-laws.ts';
+import { type Admitted, Traffic, commandsWith, tagged } from '../support/traffic.ts';
+
+const commands = commandsWith({ deadline: 1500, pause: 700 });
 
 interface Options {
   readonly limit: number;
@@ -47,108 +50,11 @@ const limiters: readonly [string, (options: Options) => Limiter, (span: number, 
   ['slidingLog', (options) => slidingLog(options), (span, limit, window) => Math.ceil(span / window) * limit],
 ];
 
-/** Something happens to a limiter. */
-type Command =
-  | { readonly do: 'come'; readonly cost: number; readonly deadline: number | undefined }
-  | { readonly do: 'try'; readonly cost: number }
-  | { readonly do: 'turned away further in'; readonly cost: number }
-  | { readonly do: 'abort'; readonly which: number }
-  | { readonly do: 'pass'; readonly ms: number }
-  | { readonly do: 'stall'; readonly ms: number };
-
-const cost = fc.constantFrom(0.5, 1, 1, 1, 2, 3.3);
-const commands = fc.array(
-  fc.oneof(
-    fc.record({ do: fc.constant('come' as const), cost, deadline: fc.option(fc.integer({ min: 1, max: 1500 }), { nil: undefined }) }),
-    fc.record({ do: fc.constant('try' as const), cost }),
-    fc.record({ do: fc.constant('turned away further in' as const), cost }),
-    fc.record({ do: fc.constant('abort' as const), which: fc.nat(20) }),
-    fc.record({ do: fc.constant('pass' as const), ms: fc.oneof(fc.nat(700), fc.double({ min: 0, max: 50, noNaN: true })) }),
-    fc.record({ do: fc.constant('stall' as const), ms: fc.nat(900) }),
-  ),
-  { minLength: 5, maxLength: 60 },
-);
-
-/** Lets everything through but calls that are tagged otherwise. */
-const doorkeeper = (): GatePolicy =>
-  definePolicy({
-    kind: 'doorkeeper',
-    gate: { enter: ({ tags }) => (tags['away'] === true ? refuse(new Error('away')) : 'pass'), settle() {}, cancel() {} },
-  });
-
-/** A limiter under any load, watched. */
-class Watched {
-  readonly clock = new VirtualClock();
-  /** When how much was let in. */
-  readonly admitted: { readonly at: number; readonly cost: number }[] = [];
-  /** Numbers of those who waited, in the order in which they got in. */
-  readonly order: number[] = [];
-  readonly #pipeline: Pipeline;
-  readonly #callers: AbortController[] = [];
-  #came = 0;
-
-  constructor(limiter: GatePolicy) {
-    this.#pipeline = pipeline([limiter, doorkeeper()], { clock: this.clock });
-  }
-
-  async run(list: readonly Command[]): Promise<void> {
-    for (const command of list) await this.#do(command);
-    for (const caller of this.#callers) caller.abort();
-    await this.clock.runAll();
-    expect(this.clock.pending).toBe(0);
-  }
-
-  async #do(command: Command): Promise<void> {
-    switch (command.do) {
-      case 'come': {
-        const number = this.#came++;
-        const caller = new AbortController();
-        this.#callers.push(caller);
-        const { deadline } = command;
-        const options = { signal: caller.signal, tags: { cost: command.cost }, ...(deadline !== undefined && { deadline }) };
-        void this.#pipeline.executeOutcome(() => {
-          this.order.push(number);
-          this.#note(command.cost);
-        }, options);
-        break;
-      }
-      case 'try': {
-        const answer = this.#pipeline.tryAcquire({ tags: { cost: command.cost } });
-        if (answer.admitted) {
-          this.#note(command.cost);
-          answer.success();
-        }
-        break;
-      }
-      case 'turned away further in':
-        expect(this.#pipeline.tryAcquire({ tags: { cost: command.cost, away: true } }).admitted).toBe(false);
-        break;
-      case 'abort':
-        this.#callers[command.which]?.abort();
-        break;
-      case 'pass':
-        await this.clock.advance(command.ms);
-        break;
-      case 'stall':
-        await this.clock.stall(command.ms);
-    }
-    await this.clock.advance(0);
-  }
-
-  #note(cost: number): void {
-    this.admitted.push({ at: this.clock.now(), cost });
-  }
-
-  /** The most that was let in within any such span of time. */
-  most(span: number): number {
-    const sums = this.admitted.map(({ at: from }) =>
-      this.admitted.reduce((sum, { at, cost }) => (at >= from && at < from + span ? sum + cost : sum), 0),
-    );
-    return Math.max(0, ...sums);
-  }
+/** The most that was let in within any such span of time. */
+function most(calls: readonly Admitted[], span: number): number {
+  const sums = calls.map(({ at: from }) => calls.reduce((sum, { at, cost }) => (at >= from && at < from + span ? sum + cost : sum), 0));
+  return Math.max(0, ...sums);
 }
-
-const tagged = ({ tags }: { readonly tags: Readonly<Record<string, unknown>> }): number => Number(tags['cost'] ?? 1);
 
 /** Those who waited may get in late by what timers are late, ms. */
 const LATE = 20;
@@ -164,15 +70,15 @@ describe.each(limiters)('%s', (_name, make, law) => {
     await fc.assert(
       fc.asyncProperty(setting, commands, async ({ limit, window, maxWait }, list) => {
         const limiter = make({ limit, window, maxWait, cost: tagged });
-        const watched = new Watched(limiter);
-        await watched.run(list);
+        const traffic = new Traffic(limiter);
+        await traffic.run(list);
         const late = maxWait > 0 ? LATE : 0;
         for (const span of [window / 10, 0.8 * window, window, 2 * window, 3.5 * window])
-          expect(watched.most(span - late - 1e-6)).toBeLessThanOrEqual(law(span, limit, window) + 1e-6);
-        expect(watched.order).toEqual(watched.order.toSorted((a, b) => a - b));
+          expect(most(traffic.admitted, span - late - 1e-6)).toBeLessThanOrEqual(law(span, limit, window) + 1e-6);
+        expect(traffic.order).toEqual(traffic.order.toSorted((a, b) => a - b));
         expect([limiter.waiting, limiter.available >= 0, limiter.available <= limit]).toEqual([0, true, true]);
-        await watched.clock.advance(2 * window + 1);
-        expect([limiter.atRest(watched.clock.now()), limiter.available]).toEqual([true, limit]);
+        await traffic.clock.advance(2 * window + 1);
+        expect([limiter.atRest(traffic.clock.now()), limiter.available]).toEqual([true, limit]);
       }),
       { numRuns: 60 },
     );
@@ -183,15 +89,15 @@ describe.each(limiters)('%s', (_name, make, law) => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(change, commands), { minLength: 1, maxLength: 4 }), async (rounds) => {
         const limiter = make({ limit: 4, window: 1000, maxWait: 500, cost: tagged });
-        const watched = new Watched(limiter);
+        const traffic = new Traffic(limiter);
         for (const [settings, list] of rounds) {
           limiter.update(settings);
-          await watched.run(list);
+          await traffic.run(list);
         }
         const limit = Math.max(4, ...rounds.map(([settings]) => settings.limit));
         const window = Math.min(1000, ...rounds.map(([settings]) => settings.window));
         for (const span of [0.8 * window, window, 2 * window])
-          expect(watched.most(span - LATE - 1e-6)).toBeLessThanOrEqual(law(span, limit, window) + 1e-6);
+          expect(most(traffic.admitted, span - LATE - 1e-6)).toBeLessThanOrEqual(law(span, limit, window) + 1e-6);
       }),
       { numRuns: 30 },
     );
@@ -201,10 +107,10 @@ describe.each(limiters)('%s', (_name, make, law) => {
     await fc.assert(
       fc.asyncProperty(setting, commands, async ({ limit, window }, list) => {
         const [limiter, other] = [make({ limit, window, cost: tagged }), make({ limit, window, cost: tagged })];
-        const [watched, calm] = [new Watched(limiter), new Watched(other)];
-        await watched.run(list);
+        const [traffic, calm] = [new Traffic(limiter), new Traffic(other)];
+        await traffic.run(list);
         await calm.run(list.filter((command) => command.do !== 'turned away further in' && command.do !== 'abort'));
-        expect(watched.admitted).toEqual(calm.admitted);
+        expect(traffic.letIn).toEqual(calm.letIn);
         expect(limiter.available).toBeCloseTo(other.available, 9);
       }),
       { numRuns: 60 },
@@ -247,19 +153,8 @@ describe.each(limiters)('%s', (_name, make, law) => {
         const clock = new VirtualClock({ start: 123_456.789 });
         const p = pipeline([make({ limit: 4, window, cost: tagged })], { clock });
         for (const { cost, after } of list) {
-          const tags = { cost };
           await clock.advance(after * window);
-          for (let answer = p.tryAcquire({ tags }); ; answer = p.tryAcquire({ tags })) {
-            if (answer.admitted) continue;
-            const wait = answer.retryAfter as number;
-            if (wait > 1) {
-              await clock.advance(wait - 1);
-              expect(p.tryAcquire({ tags }).admitted).toBe(false);
-            }
-            await clock.advance(Math.min(wait, 1));
-            break;
-          }
-          expect(p.tryAcquire({ tags }).admitted).toBe(true);
+          await comesInWhenTold(p, clock, { cost });
         }
       }),
       { numRuns: 60 },
@@ -270,21 +165,7 @@ describe.each(limiters)('%s', (_name, make, law) => {
     const happening = fc.record({ key: fc.constantFrom('a', 'b', '__proto__', '', 'k'.repeat(300)), ms: fc.nat(200) });
     await fc.assert(
       fc.asyncProperty(fc.array(happening, { maxLength: 60 }), async (list) => {
-        const answers = async (events: readonly { readonly key: string; readonly at: number }[]): Promise<Map<string, boolean[]>> => {
-          const clock = new VirtualClock();
-          const p = pipeline([perKey(() => make({ limit: 2, window: 600 }))], { clock });
-          await clock.advance(600); // where windows are aligned, they are for all
-          const found = new Map<string, boolean[]>();
-          for (const { key, at } of events) {
-            await clock.advance(600 + at - clock.now());
-            found.set(key, [...(found.get(key) ?? []), p.tryAcquire({ key }).admitted]);
-          }
-          return found;
-        };
-        let at = 0;
-        const events = list.map(({ key, ms }) => ({ key, at: (at += ms) }));
-        const together = await answers(events);
-        for (const [key, alone] of together) expect((await answers(events.filter((event) => event.key === key))).get(key)).toEqual(alone);
+        await keepsKeysApart(() => make({ limit: 2, window: 600 }), list, 600);
       }),
       { numRuns: 30 },
     );
@@ -294,9 +175,9 @@ describe.each(limiters)('%s', (_name, make, law) => {
     await fc.assert(
       fc.asyncProperty(commands, fc.double({ min: 3.31, max: 1e9, noNaN: true }), async (list, large) => {
         const limiter = make({ limit: 3.3, window: 1000, maxWait: Infinity, cost: tagged });
-        const watched = new Watched(limiter);
-        await watched.run(list);
-        const p = pipeline([limiter], { clock: watched.clock });
+        const traffic = new Traffic(limiter);
+        await traffic.run(list);
+        const p = pipeline([limiter], { clock: traffic.clock });
         const outcome = await p.executeOutcome(() => 1, { tags: { cost: large } });
         expect(outcome).toMatchObject({
           ok: false,
@@ -311,10 +192,10 @@ describe.each(limiters)('%s', (_name, make, law) => {
 test('fixedWindow, aligned: in no window of its grid more than the limit (L1)', async () => {
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(1, 3, 5.5), fc.constantFrom(0, 3000), commands, async (limit, maxWait, list) => {
-      const watched = new Watched(fixedWindow({ limit, window: 500, maxWait, aligned: true, cost: tagged }));
-      await watched.run(list);
+      const traffic = new Traffic(fixedWindow({ limit, window: 500, maxWait, aligned: true, cost: tagged }));
+      await traffic.run(list);
       const windows = new Map<number, number>();
-      for (const { at, cost } of watched.admitted) windows.set(Math.floor(at / 500), (windows.get(Math.floor(at / 500)) ?? 0) + cost);
+      for (const { at, cost } of traffic.admitted) windows.set(Math.floor(at / 500), (windows.get(Math.floor(at / 500)) ?? 0) + cost);
       expect(Math.max(0, ...windows.values())).toBeLessThanOrEqual(limit + 1e-9);
     }),
     { numRuns: 100 },

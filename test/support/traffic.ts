@@ -14,23 +14,29 @@ export type Command =
 
 const cost: fc.Arbitrary<number> = fc.constantFrom(0.5, 1, 1, 1, 2, 3.3);
 
-/** Any traffic. */
-export const commands: fc.Arbitrary<Command[]> = fc.array(
-  fc.oneof(
-    fc.record({
-      do: fc.constant('come' as const),
-      cost,
-      deadline: fc.option(fc.integer({ min: 1, max: 600 }), { nil: undefined }),
-      fails: fc.option(fc.nat(400), { nil: undefined, freq: 4 }),
-    }),
-    fc.record({ do: fc.constant('try' as const), cost }),
-    fc.record({ do: fc.constant('turned away further in' as const), cost }),
-    fc.record({ do: fc.constant('abort' as const), which: fc.nat(20) }),
-    fc.record({ do: fc.constant('pass' as const), ms: fc.oneof(fc.nat(300), fc.double({ min: 0, max: 50, noNaN: true })) }),
-    fc.record({ do: fc.constant('stall' as const), ms: fc.nat(900) }),
-  ),
-  { minLength: 5, maxLength: 60 },
-);
+/** Any traffic: calls with up to `deadline` ms, and quiet times of up to `pause` ms. */
+export function commandsWith({ deadline, pause }: { readonly deadline: number; readonly pause: number }): fc.Arbitrary<Command[]> {
+  const come = fc.record({
+    do: fc.constant('come' as const),
+    cost,
+    deadline: fc.option(fc.integer({ min: 1, max: deadline }), { nil: undefined }),
+    fails: fc.option(fc.nat(400), { nil: undefined, freq: 4 }),
+  });
+  return fc.array(
+    fc.oneof(
+      come,
+      fc.record({ do: fc.constant('try' as const), cost }),
+      fc.record({ do: fc.constant('turned away further in' as const), cost }),
+      fc.record({ do: fc.constant('abort' as const), which: fc.nat(20) }),
+      fc.record({ do: fc.constant('pass' as const), ms: fc.oneof(fc.nat(pause), fc.double({ min: 0, max: 50, noNaN: true })) }),
+      fc.record({ do: fc.constant('stall' as const), ms: fc.nat(900) }),
+    ),
+    { minLength: 5, maxLength: 60 },
+  );
+}
+
+/** Any traffic for limits of some calls per second. */
+export const commands: fc.Arbitrary<Command[]> = commandsWith({ deadline: 600, pause: 300 });
 
 /** What a call costs by its tags. */
 export const tagged = ({ tags }: { readonly tags: Readonly<Record<string, unknown>> }): number => Number(tags['cost'] ?? 1);
@@ -87,6 +93,11 @@ export class Traffic {
   /** Those who were let in and did not get back what they took. */
   get spent(): readonly Admitted[] {
     return this.admitted.filter(({ refunded }) => !refunded);
+  }
+
+  /** When how much was let in, whatever became of it. */
+  get letIn(): readonly Pick<Admitted, 'at' | 'cost'>[] {
+    return this.admitted.map(({ at, cost }) => ({ at, cost }));
   }
 
   async #do(command: Command): Promise<void> {
