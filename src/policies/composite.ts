@@ -131,9 +131,10 @@ class CompositePolicy extends SharedLimiter<Meters, Costs, readonly unknown[]> i
     return costs.every((cost) => cost === undefined);
   }
 
-  override arrive(scope: Scope, now: number): void {
-    for (const limit of this.limits) limit.arrive(scope, now);
-    super.arrive(scope, now);
+  override arrive(scope: Scope, read: number): number {
+    let now = read;
+    for (const limit of this.limits) now = Math.max(now, limit.arrive(scope, now));
+    return super.arrive(scope, now);
   }
 
   /** Others may have used the limits meanwhile, so what was rehearsed for those who wait is played anew. */

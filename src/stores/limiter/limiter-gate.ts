@@ -20,8 +20,8 @@ export interface Limiting<Cost, Receipt> {
   priceOf(call: Call): Cost;
   /** Whether that is nothing at all: such a call passes, whatever the state. */
   isFree(cost: Cost): boolean;
-  /** A call has come: time begins, turns that are due are granted. */
-  arrive(scope: Scope, now: number): void;
+  /** A call has come, by a reading of its clock: time begins, turns that are due are granted. Answers with the present. */
+  arrive(scope: Scope, read: number): number;
   /** How long until `cost` fits behind all who wait; `Infinity` if it never will. */
   wait(cost: Cost, now: number): number;
   /** How long until the first of those who wait has its turn. */
@@ -64,11 +64,11 @@ export class LimiterGate<Cost, Receipt> implements Gate {
     this.#judges = refundOnAbort || refundIf !== undefined || drainOn !== undefined;
   }
 
-  enter(call: Call, now: number): unknown {
+  enter(call: Call, read: number): unknown {
     const limiter = this.#limiter;
     const cost = limiter.priceOf(call);
     if (limiter.isFree(cost)) return free;
-    limiter.arrive(this.#scope, now);
+    const now = limiter.arrive(this.#scope, read);
     const wait = limiter.wait(cost, now);
     if (wait === 0) return this.#pass(call, limiter.take(cost, now));
     const patience = call.waits ? Math.min(limiter.patience(call), call.deadline - now) : 0;

@@ -1,4 +1,4 @@
-import type { Meter } from '../../algorithms/meters/meter.ts';
+import { LATENESS, type Meter } from '../../algorithms/meters/meter.ts';
 import { Turn, WaitingLine } from '../../algorithms/meters/waiting-line.ts';
 import { Alarm } from '../../core/alarm.ts';
 import type { Call } from '../../core/call.ts';
@@ -63,15 +63,19 @@ export abstract class SharedLimiter<Kind extends Meter<Cost, Receipt>, Cost, Rec
     if (this.#clock === undefined) this.#begin(clock, clock.now());
   }
 
-  arrive({ clock }: Scope, now: number): void {
+  arrive({ clock }: Scope, read: number): number {
+    const latest = this.#latest;
+    // A reading from before others came, who were called from a callback or listener meanwhile, is stale: that is no clock that goes back.
+    const now = read < latest && latest - read <= LATENESS ? latest : read;
     if (!this.#used) {
       this.#used = true;
       if (clock !== this.#clock) this.#begin(clock, now);
-    } else if (now < this.#latest) {
+    } else if (now < latest) {
       this.setBack(now);
     }
     this.#latest = now;
     this.#line?.advance(now);
+    return now;
   }
 
   wait(cost: Cost, now: number): number {
