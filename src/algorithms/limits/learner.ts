@@ -5,7 +5,7 @@ import { Samples } from './samples.ts';
 export interface WindowSettings {
   /** A window lasts at least so long (ms), and at least twice its shortest round trip. */
   readonly min: number;
-  /** At most so long (ms), while there are too few samples; then it is dropped. */
+  /** At most so long (ms), while there are too few samples; then it is dropped, unless the limit keeps them few. */
   readonly max: number;
   /** So many samples a window must have. */
   readonly minSamples: number;
@@ -89,7 +89,8 @@ export class Learner {
     if (now - opens < lasts) return;
     const all = count + this.#drops;
     if (all >= window.minSamples) this.#close(window, now, u);
-    else if (now - opens >= window.max) this.#clear(now);
+    // Where the limit itself keeps samples few, without them it would stay where it is for ever.
+    else if (now - opens >= window.max && this.#inflight < this.allowed) this.#clear(now);
   }
 
   #close({ take, maxDrops }: WindowSettings, now: number, u?: number): void {

@@ -11,7 +11,7 @@ import { type Duration, Field, type Fields, count, duration, field, group, numer
 export interface SampleWindow<Time = number> {
   /** How long samples are collected, at least, and at least twice as long as the quickest took. @defaultValue `'1s'` */
   readonly minWindow: Time;
-  /** Samples of a window that has too few of them by then are dropped. @defaultValue `'30s'` */
+  /** Samples of a window that has too few of them by then are dropped, unless it is the limit that keeps them few. @defaultValue `'30s'` */
   readonly maxWindow: Time;
   /** So many samples a window must have. @defaultValue `10`, of the correlated algorithm `50` */
   readonly minSamples: number;
