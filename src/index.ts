@@ -150,7 +150,7 @@ export { slidingWindow, type SlidingWindow, type SlidingWindowOptions, type Slid
 export { tokenBucket, type TokenBucket, type TokenBucketOptions, type TokenBucketSnapshot } from './policies/token-bucket.ts';
 export { warmUp, type WarmUp, type WarmUpOptions, type WarmUpSnapshot } from './policies/warm-up.ts';
 export type { BorrowOptions, LimiterOptions, OutcomeTest } from './stores/limiter/terms.ts';
-export type { WindowChange, WindowOptions } from './stores/limiter/window-limiter.ts';
+export type { WindowChange, WindowHandle, WindowOptions } from './stores/limiter/window-limiter.ts';
 export { perKey, type PerKey, type PerKeyOptions, type PerKeySnapshot, type Resting } from './policies/per-key.ts';
 export { presets } from './presets/presets.ts';
 export type { HttpPreset, HttpPresetOptions } from './presets/http.ts';

@@ -17,11 +17,11 @@ import { FixedWindow as Meter, type Share, type WindowLimit } from '../algorithm
 import { Sharing } from '../algorithms/sharing.ts';
 import { type Clock, wallTime } from '../core/clock.ts';
 import { type Duration, type Field, type Fields, duration, field, numeric, oneOf, parseDuration, readOptions } from '../core/options.ts';
-import type { GatePolicy, PlainData } from '../core/policy.ts';
+import type { PlainData } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Gate } from '../core/stage.ts';
 import {
-  type WindowChange,
+  type WindowHandle,
   WindowLimiter,
   type WindowOptions,
   type WindowTerms,
@@ -70,24 +70,16 @@ declare module '../core/events.ts' {
 export type FixedWindowSnapshot = PlainData &
   Readonly<Record<'available' | 'used' | 'resetAfter' | 'waiting' | 'limit' | 'window', number>>;
 
-/** A fixed window. Several pipelines that hold the same one share its limit. */
-export interface FixedWindow extends GatePolicy {
+/**
+ * A fixed window. Several pipelines that hold the same one share its limit. After an `update` a window that is open lasts as long as one of the new length that opened
+ * when it did.
+ */
+export interface FixedWindow extends WindowHandle {
   readonly kind: 'fixed-window';
-  /** What is left of the window that is open; 0 while calls wait. */
-  readonly available: number;
   /** What was counted in the window that is open, penalties included. */
   readonly used: number;
   /** Milliseconds until the window closes that is open, or would open now. */
   readonly resetAfter: number;
-  /** Calls waiting for the next windows now. */
-  readonly waiting: number;
-  /**
-   * Changes the limit for everybody, those who wait included, and keeps what was counted. A window that is open lasts as long as one of the new length that
-   * opened when it did. What is not given stays.
-   *
-   * @throws OptionsError if a value is wrong
-   */
-  update(change: WindowChange): void;
   /**
    * Counts `cost` more (1 if not given) in the window that is open, beyond the limit too: for a failed login that is to count several times, say.
    *
@@ -100,8 +92,6 @@ export interface FixedWindow extends GatePolicy {
    * @throws OptionsError if it is no duration
    */
   block(time: Duration): void;
-  /** Whether it is as good as new: no window open, not blocked, nobody waiting, and its limit never changed. */
-  atRest(now: number): boolean;
   snapshot(): FixedWindowSnapshot;
 }
 

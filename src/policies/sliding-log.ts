@@ -16,9 +16,9 @@
 import { type LogEntry, SlidingLog as Meter } from '../algorithms/meters/sliding-log.ts';
 import { Sharing } from '../algorithms/sharing.ts';
 import { type Field, type Fields, numeric, readOptions } from '../core/options.ts';
-import type { GatePolicy, PlainData } from '../core/policy.ts';
+import type { PlainData } from '../core/policy.ts';
 import {
-  type WindowChange,
+  type WindowHandle,
   WindowLimiter,
   type WindowOptions,
   type WindowTerms,
@@ -42,20 +42,8 @@ declare module '../core/events.ts' {
 export type SlidingLogSnapshot = PlainData & Readonly<Record<'available' | 'entries' | 'waiting' | 'limit' | 'window', number>>;
 
 /** A sliding log. Several pipelines that hold the same one share its limit. */
-export interface SlidingLog extends GatePolicy {
+export interface SlidingLog extends WindowHandle {
   readonly kind: 'sliding-log';
-  /** What is left of the limit now; 0 while calls wait. */
-  readonly available: number;
-  /** Calls waiting now. */
-  readonly waiting: number;
-  /**
-   * Changes the limit for everybody, those who wait included; the log stays as it is. What is not given stays.
-   *
-   * @throws OptionsError if a value is wrong
-   */
-  update(change: WindowChange): void;
-  /** Whether it is as good as new: nothing counts, nobody waits, and its limit was never changed. */
-  atRest(now: number): boolean;
   snapshot(): SlidingLogSnapshot;
 }
 

@@ -16,9 +16,9 @@
 import { type Entry, SlidingWindow as Meter } from '../algorithms/meters/sliding-window.ts';
 import { Sharing } from '../algorithms/sharing.ts';
 import { type Fields, field, readOptions } from '../core/options.ts';
-import type { GatePolicy, PlainData } from '../core/policy.ts';
+import type { PlainData } from '../core/policy.ts';
 import {
-  type WindowChange,
+  type WindowHandle,
   WindowLimiter,
   type WindowOptions,
   type WindowTerms,
@@ -46,24 +46,11 @@ declare module '../core/events.ts' {
 /** The state of a sliding window: what is left of the limit now, what is estimated to count, calls that wait, and the limit as it stands (`window` in ms). */
 export type SlidingWindowSnapshot = PlainData & Readonly<Record<'available' | 'estimate' | 'waiting' | 'limit' | 'window', number>>;
 
-/** A sliding window. Several pipelines that hold the same one share its limit. */
-export interface SlidingWindow extends GatePolicy {
+/** A sliding window. Several pipelines that hold the same one share its limit. If `update` changes the window, all that counts does so as if it had just come. */
+export interface SlidingWindow extends WindowHandle {
   readonly kind: 'sliding-window';
-  /** What is left of the limit now, fractions included; 0 while calls wait. */
-  readonly available: number;
   /** What is estimated to have passed within the last window. */
   readonly estimate: number;
-  /** Calls waiting now. */
-  readonly waiting: number;
-  /**
-   * Changes the limit for everybody, those who wait included, and keeps what counts; if the window changes, that counts as if it had just come. What is not
-   * given stays.
-   *
-   * @throws OptionsError if a value is wrong
-   */
-  update(change: WindowChange): void;
-  /** Whether it is as good as new: nothing counts, nobody waits, and its limit was never changed. */
-  atRest(now: number): boolean;
   snapshot(): SlidingWindowSnapshot;
 }
 

@@ -2,7 +2,7 @@ import type { WindowLimit } from '../../algorithms/meters/fixed-window.ts';
 import type { Meter } from '../../algorithms/meters/meter.ts';
 import type { OptionProblem } from '../../core/errors.ts';
 import { type Duration, type Field, type Fields, duration, numeric, readOptions } from '../../core/options.ts';
-import type { PlainData } from '../../core/policy.ts';
+import type { GatePolicy, PlainData } from '../../core/policy.ts';
 import { STRAIN } from '../../core/strain.ts';
 import { CountedLimiter } from './counted-limiter.ts';
 import { type LimiterOptions, type LimiterTerms, described, limiterFields } from './terms.ts';
@@ -20,6 +20,22 @@ export interface WindowTerms extends LimiterTerms, WindowLimit {}
 
 /** What can be changed while calls run. */
 export type WindowChange = Partial<Pick<WindowOptions, 'limit' | 'window'>>;
+
+/** What all limiters of so much per window show, and can be asked to do. */
+export interface WindowHandle extends GatePolicy {
+  /** What is left of the limit now, fractions included; 0 while calls wait. */
+  readonly available: number;
+  /** Calls waiting now. */
+  readonly waiting: number;
+  /**
+   * Changes the limit for everybody, those who wait included, and keeps what counts. What is not given stays.
+   *
+   * @throws OptionsError if a value is wrong
+   */
+  update(change: WindowChange): void;
+  /** Whether it is as good as new: nothing counts, nobody waits or is kept out, and its limit was never changed. */
+  atRest(now: number): boolean;
+}
 
 /** Their fields, for each limiter's table. */
 export const windowFields: Fields<WindowTerms> = {
