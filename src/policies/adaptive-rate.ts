@@ -27,7 +27,7 @@ import type { GatePolicy, PlainData, Policy } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Gate } from '../core/stage.ts';
 import { STRAIN } from '../core/strain.ts';
-import { CountedLimiter } from '../stores/limiter/counted-limiter.ts';
+import { BucketLimiter } from '../stores/limiter/bucket-limiter.ts';
 import { type LimiterOptions, type LimiterTerms, chargeFields, described } from '../stores/limiter/terms.ts';
 import { LearningGate } from './adaptive-rate/learning-gate.ts';
 
@@ -120,7 +120,7 @@ export function adaptiveRate<Sees = unknown>(options: AdaptiveRateOptions<Sees> 
   return new AdaptiveRatePolicy(readOptions('adaptiveRate', adaptiveRateFields, options));
 }
 
-class AdaptiveRatePolicy extends CountedLimiter<CubicRate, Charge> implements AdaptiveRate {
+class AdaptiveRatePolicy extends BucketLimiter<CubicRate, Charge> implements AdaptiveRate {
   readonly kind = 'adaptive-rate';
   declare readonly terms: AdaptiveRateSettings;
   readonly #audience = new Audience();
@@ -146,10 +146,6 @@ class AdaptiveRatePolicy extends CountedLimiter<CubicRate, Charge> implements Ad
     return this.meter.measured;
   }
 
-  get available(): number {
-    return this.waiting > 0 ? 0 : Math.max(0, this.meter.available(this.#present));
-  }
-
   override gate(scope: Scope): Gate {
     this.#audience.add(scope);
     return new LearningGate(super.gate(scope), (outcome, call, sent, now) => this.#learn(scope, outcome, call, sent, now));
@@ -157,7 +153,7 @@ class AdaptiveRatePolicy extends CountedLimiter<CubicRate, Charge> implements Ad
 
   reset(): void {
     this.meter.release();
-    this.review(this.#present);
+    this.review(this.present);
   }
 
   /** Calls wait, or few more would pass now. */
@@ -173,10 +169,6 @@ class AdaptiveRatePolicy extends CountedLimiter<CubicRate, Charge> implements Ad
   describe(): PlainData {
     const { beta, scale, smoothing, minRate, classify: own } = this.terms;
     return { beta, scale, smoothing, minRate, ...described(this.terms), ...(own === undefined ? {} : { classify: 'chosen' }) };
-  }
-
-  get #present(): number {
-    return this.now ?? this.meter.at;
   }
 
   /** A call that was let in at `sent` has its answer. */

@@ -22,7 +22,7 @@ import type { OptionProblem } from '../core/errors.ts';
 import { type Duration, type Fields, count, duration, numeric, readOptions } from '../core/options.ts';
 import type { GatePolicy, PlainData } from '../core/policy.ts';
 import { STRAIN } from '../core/strain.ts';
-import { CountedLimiter } from '../stores/limiter/counted-limiter.ts';
+import { BucketLimiter } from '../stores/limiter/bucket-limiter.ts';
 import { type LimiterOptions, type LimiterTerms, chargeFields, described } from '../stores/limiter/terms.ts';
 
 /** Options of {@link leakyBucket}. */
@@ -106,7 +106,7 @@ function bounded({ burst, delay, maxQueueTime }: LeakyBucketSettings): OptionPro
   return { path: 'burst', expected: `a bound ${others}: otherwise nothing is ever refused`, got: String(burst) };
 }
 
-class LeakyBucketPolicy extends CountedLimiter<PacedBucket, Charge> implements LeakyBucket {
+class LeakyBucketPolicy extends BucketLimiter<PacedBucket, Charge> implements LeakyBucket {
   readonly kind = 'leaky-bucket';
   declare readonly terms: Terms;
 
@@ -120,13 +120,9 @@ class LeakyBucketPolicy extends CountedLimiter<PacedBucket, Charge> implements L
   }
 
   get excess(): number {
-    const now = this.now ?? this.meter.at;
+    const now = this.present;
     const { rate, per, burst, delay } = this.meter.leak;
     return this.waiting === 0 ? this.meter.excess(now) : Math.min(delay, burst) + (this.wait(1, now) * rate) / per;
-  }
-
-  get available(): number {
-    return this.waiting > 0 ? 0 : Math.max(0, this.meter.available(this.now ?? this.meter.at));
   }
 
   override patience(call: Call): number {
@@ -138,7 +134,7 @@ class LeakyBucketPolicy extends CountedLimiter<PacedBucket, Charge> implements L
     const was = this.meter.leak;
     const fields = { rate: rate.or(was.rate), per: per.or(was.per), burst: burst.or(was.burst), delay: delay.or(was.delay) };
     const rule = (leak: Leak): OptionProblem | undefined => bounded({ ...this.terms, ...leak });
-    const now = this.now ?? this.meter.at;
+    const now = this.present;
     this.meter.reshape(readOptions('leakyBucket.update', fields, change, rule), now);
     this.review(now);
   }

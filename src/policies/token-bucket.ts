@@ -19,7 +19,7 @@ import type { OptionProblem } from '../core/errors.ts';
 import { type Duration, type Fields, duration, numeric, readOptions } from '../core/options.ts';
 import type { GatePolicy, PlainData } from '../core/policy.ts';
 import { STRAIN } from '../core/strain.ts';
-import { CountedLimiter } from '../stores/limiter/counted-limiter.ts';
+import { BucketLimiter } from '../stores/limiter/bucket-limiter.ts';
 import { type LimiterOptions, type LimiterTerms, described, limiterFields } from '../stores/limiter/terms.ts';
 
 /** Options of {@link tokenBucket}. */
@@ -109,7 +109,7 @@ function holds(path: string, tokens: unknown, burst: number): OptionProblem | un
   return { path, expected: `at most ${burst} tokens (the burst), all that the bucket ever holds`, got: String(tokens) };
 }
 
-class TokenBucketPolicy extends CountedLimiter<Bucket, Charge> implements TokenBucket {
+class TokenBucketPolicy extends BucketLimiter<Bucket, Charge> implements TokenBucket {
   readonly kind = 'token-bucket';
   declare readonly terms: Terms;
 
@@ -122,16 +122,12 @@ class TokenBucketPolicy extends CountedLimiter<Bucket, Charge> implements TokenB
     return `${rate} per ${per} ms and ${burst} at once`;
   }
 
-  get available(): number {
-    return this.waiting > 0 ? 0 : Math.max(0, this.meter.available(this.now ?? this.meter.at));
-  }
-
   update(change: Parameters<TokenBucket['update']>[0]): void {
     const { rate, per, burst } = tokenBucketFields;
     const was = this.meter.limit;
     const fields = { rate: rate.or(was.rate), per: per.or(was.per), burst: burst.or(was.burst) };
     const is = readOptions('tokenBucket.update', fields, change, (limit) => holds('cost', this.terms.cost, burstOf(limit)));
-    const now = this.now ?? this.meter.at;
+    const now = this.present;
     this.meter.change({ ...is, burst: burstOf(is) }, now);
     this.review(now);
   }

@@ -18,7 +18,7 @@ import { Sharing } from '../algorithms/sharing.ts';
 import { type Duration, type Fields, duration, flag, numeric, readOptions } from '../core/options.ts';
 import type { GatePolicy, PlainData } from '../core/policy.ts';
 import { STRAIN } from '../core/strain.ts';
-import { CountedLimiter } from '../stores/limiter/counted-limiter.ts';
+import { BucketLimiter } from '../stores/limiter/bucket-limiter.ts';
 import { type LimiterOptions, type LimiterTerms, chargeFields, described } from '../stores/limiter/terms.ts';
 
 /** Options of {@link warmUp}. */
@@ -116,7 +116,7 @@ function slackOf({ rate, per, pacing }: Pick<WarmUpSettings, 'rate' | 'per' | 'p
   return pacing ? 0 : Math.max(0, per - per / rate);
 }
 
-class WarmUpPolicy extends CountedLimiter<Warming, Charge> implements WarmUp {
+class WarmUpPolicy extends BucketLimiter<Warming, Charge> implements WarmUp {
   readonly kind = 'warm-up';
   declare readonly terms: Terms;
 
@@ -129,16 +129,12 @@ class WarmUpPolicy extends CountedLimiter<Warming, Charge> implements WarmUp {
     return `${rate} per ${per} ms once it is warm, and ${Number(this.pace.toPrecision(3))} now`;
   }
 
-  get available(): number {
-    return this.waiting > 0 ? 0 : this.meter.available(this.#present);
-  }
-
   get pace(): number {
-    return this.meter.pace(this.#present);
+    return this.meter.pace(this.present);
   }
 
   get coldness(): number {
-    return this.meter.coldness(this.#present);
+    return this.meter.coldness(this.present);
   }
 
   update(change: Parameters<WarmUp['update']>[0]): void {
@@ -151,7 +147,7 @@ class WarmUpPolicy extends CountedLimiter<Warming, Charge> implements WarmUp {
       coldFactor: coldFactor.or(was.coldFactor),
     };
     const is = readOptions('warmUp.update', fields, change);
-    const now = this.#present;
+    const now = this.present;
     this.meter.change({ ...is, slack: slackOf({ ...is, pacing: this.terms.pacing }) }, now);
     this.review(now);
   }
@@ -174,9 +170,5 @@ class WarmUpPolicy extends CountedLimiter<Warming, Charge> implements WarmUp {
   describe(): PlainData {
     const { rate, per, warmUpPeriod, coldFactor, pacing } = this.terms;
     return { rate, per, warmUpPeriod, coldFactor, pacing, ...described(this.terms) };
-  }
-
-  get #present(): number {
-    return this.now ?? this.meter.at;
   }
 }

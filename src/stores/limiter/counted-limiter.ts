@@ -2,8 +2,19 @@ import type { Meter } from '../../algorithms/meters/meter.ts';
 import type { Call } from '../../core/call.ts';
 import { SharedLimiter } from './shared-limiter.ts';
 
+/** A meter of something that can be counted. */
+export interface CountedMeter<Receipt> extends Meter<number, Receipt> {
+  /** What is left at `now`; below 0: what is owed. */
+  available(now: number): number;
+}
+
 /** A rate limiter whose calls cost a number each. */
-export abstract class CountedLimiter<Kind extends Meter<number, Receipt>, Receipt> extends SharedLimiter<Kind, number, Receipt> {
+export abstract class CountedLimiter<Kind extends CountedMeter<Receipt>, Receipt> extends SharedLimiter<Kind, number, Receipt> {
+  /** What is left now; 0 while calls wait. */
+  get available(): number {
+    return this.waiting > 0 ? 0 : Math.max(0, this.meter.available(this.present));
+  }
+
   priceOf(call: Call): number {
     const { cost } = this.terms;
     if (typeof cost === 'number') return cost;
@@ -15,5 +26,10 @@ export abstract class CountedLimiter<Kind extends Meter<number, Receipt>, Receip
 
   isFree(cost: number): boolean {
     return cost === 0;
+  }
+
+  /** By its clock; 0 before it has one. */
+  protected get present(): number {
+    return this.now ?? 0;
   }
 }

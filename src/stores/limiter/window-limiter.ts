@@ -1,10 +1,9 @@
 import type { WindowLimit } from '../../algorithms/meters/fixed-window.ts';
-import type { Meter } from '../../algorithms/meters/meter.ts';
 import type { OptionProblem } from '../../core/errors.ts';
 import { type Duration, type Field, type Fields, duration, numeric, readOptions } from '../../core/options.ts';
 import type { GatePolicy, PlainData } from '../../core/policy.ts';
 import { STRAIN } from '../../core/strain.ts';
-import { CountedLimiter } from './counted-limiter.ts';
+import { CountedLimiter, type CountedMeter } from './counted-limiter.ts';
 import { type LimiterOptions, type LimiterTerms, described, limiterFields } from './terms.ts';
 
 /** Options that limiters of so much per window share. */
@@ -45,10 +44,8 @@ export const windowFields: Fields<WindowTerms> = {
 };
 
 /** A meter of windows. */
-export interface WindowMeter<Receipt> extends Meter<number, Receipt> {
+export interface WindowMeter<Receipt> extends CountedMeter<Receipt> {
   readonly limit: WindowLimit;
-  /** What is left at `now`. */
-  available(now: number): number;
   /** Changes the limit and keeps what counts. */
   change(limit: WindowLimit, now: number): void;
 }
@@ -66,10 +63,6 @@ export abstract class WindowLimiter<Kind extends WindowMeter<Receipt>, Receipt> 
   get law(): string {
     const { limit, window } = this.meter.limit;
     return `${limit} per ${window} ms`;
-  }
-
-  get available(): number {
-    return this.waiting > 0 ? 0 : Math.max(0, this.meter.available(this.present));
   }
 
   update(change: WindowChange): void {
@@ -108,9 +101,5 @@ export abstract class WindowLimiter<Kind extends WindowMeter<Receipt>, Receipt> 
   /** What it accepts as a limit. */
   protected get limitField(): Field<number> {
     return windowFields.limit;
-  }
-
-  protected get present(): number {
-    return this.now ?? 0;
   }
 }
