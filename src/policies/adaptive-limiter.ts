@@ -26,7 +26,7 @@ import { type QueueOptions, describeQueue, queueFields, uselessIn } from '../sto
 import type { SlotsReading } from '../stores/slots/shared-slots.ts';
 import { slotWords } from '../stores/slots/slot-gate.ts';
 import { type LimitAlgorithm, type LimitAlgorithmOptions, algorithmField } from './adaptive-limiter/fields.ts';
-import { LimiterGate } from './adaptive-limiter/gate.ts';
+import { AdaptiveGate } from './adaptive-limiter/gate.ts';
 import { LearningSlots } from './adaptive-limiter/learning-slots.ts';
 import { type AdaptiveLimiterSettings, initialOf, rules, thresholdField } from './adaptive-limiter/rules.ts';
 
@@ -164,7 +164,7 @@ class AdaptiveLimiterPolicy<Sees> extends LearningSlots implements AdaptiveLimit
 
   gate(scope: Scope): Gate {
     this.join(scope);
-    return new LimiterGate(this, scope, words, this.settings.releaseOn === 'settle');
+    return new AdaptiveGate(this, scope, words, this.settings.releaseOn === 'settle');
   }
 
   mount: AdaptiveLimiter['mount'] = (next, scope) => mountAlone(this, next, scope);

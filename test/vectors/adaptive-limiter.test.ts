@@ -5,7 +5,7 @@ import { MaxWindow } from '../../src/algorithms/limits/max-window.ts';
 import { MovingAverage } from '../../src/algorithms/limits/moving-average.ts';
 import { shareBelow } from '../../src/algorithms/limits/ranks.ts';
 import { rejectionShare } from '../../src/algorithms/limits/rejection.ts';
-import { Correlation, RollingSum } from '../../src/algorithms/limits/rolling.ts';
+import { Correlation, LastValues } from '../../src/algorithms/limits/rolling.ts';
 import { log10Root, sqrtRoot } from '../../src/algorithms/limits/roots.ts';
 import { Samples } from '../../src/algorithms/limits/samples.ts';
 import { algorithmField } from '../../src/policies/adaptive-limiter/fields.ts';
@@ -76,7 +76,7 @@ const functions: Readonly<Record<string, (input: Input) => object>> = {
     return { last: average.value };
   },
   variation: ({ capacity, values }) => {
-    const sum = new RollingSum(capacity);
+    const sum = new LastValues(capacity);
     for (const value of values) sum.add(value);
     return { v: sum.variation };
   },

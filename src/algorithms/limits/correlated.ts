@@ -2,7 +2,7 @@ import { Descent } from './descent.ts';
 import { type Bounds, type Limit, isTime, within } from './limit.ts';
 import { MaxWindow } from './max-window.ts';
 import { MovingAverage } from './moving-average.ts';
-import { Correlation, RollingSum } from './rolling.ts';
+import { Correlation, LastValues } from './rolling.ts';
 import { log10Root } from './roots.ts';
 import { quantileOf } from './samples.ts';
 
@@ -54,7 +54,7 @@ export class Correlated implements Limit {
   readonly #settings: CorrelatedSettings;
   readonly #bounds: Bounds;
   readonly #maxBaseline: number;
-  readonly #last = new RollingSum(SMOOTHED);
+  readonly #last = new LastValues(SMOOTHED);
   readonly #recent = new MovingAverage(SMOOTHED, 1);
   readonly #busiest = new MaxWindow(MEMORY);
   readonly #latency: Correlation;
@@ -64,9 +64,9 @@ export class Correlated implements Limit {
   /** Samples at the limit until the baseline is doubted, and what baseline and limit were when it was measured. */
   #trust = SETTLING;
   #measured = 0;
-  /** So far the baseline may rise while the limit is in the way, because the measurement was uncertain. */
-  #highest = 0;
   #settled = 0;
+  /** What the baseline may rise to while the limit is in the way, because the measurement was uncertain, ms. */
+  #highest = 0;
 
   constructor(settings: CorrelatedSettings, bounds: Bounds, maxBaseline: number = Infinity) {
     this.#settings = settings;

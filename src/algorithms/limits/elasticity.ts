@@ -22,11 +22,6 @@ export class Elasticity {
     this.#fit();
   }
 
-  clear(): void {
-    this.#loads.length = this.#times.length = 0;
-    this.slope = this.error = NaN;
-  }
-
   #fit(): void {
     const n = this.#loads.length;
     const x = this.#loads.reduce((sum, each) => sum + each, 0) / n;

@@ -23,6 +23,7 @@ export class Learner {
   readonly limit: Limit;
   readonly #window: WindowSettings | undefined;
   readonly #coldSamples: number;
+  readonly #start: number | undefined;
   readonly #samples = new Samples();
   #cold: number;
   #drops = 0;
@@ -35,15 +36,13 @@ export class Learner {
   /** What the last round trip, or window of round trips, took, ms. */
   recent: number | undefined = undefined;
 
-  readonly #start: number | undefined;
-
   /** @param start - where a slow start begins, if there is to be one: the limit grows by one with each success until it is where the algorithm is */
   constructor(limit: Limit, window: WindowSettings | undefined, coldSamples: number, start?: number) {
     this.limit = limit;
     this.#window = window;
+    this.#coldSamples = this.#cold = coldSamples;
     this.#start = start;
     this.#ramp = start ?? Infinity;
-    this.#coldSamples = this.#cold = coldSamples;
   }
 
   /** How many calls may be under way: the limit, or what a slow start allows of it. */
@@ -104,7 +103,7 @@ export class Learner {
     this.limit.sample(rtt, inflight, dropped, now, u, mean);
   }
 
-  /** The limit has changed. */
+  /** The limit has changed: a window opens when calls that began before that have had the time to end. */
   #turn(now: number): void {
     this.#clear(now + 2 * (this.recent ?? 0), now);
   }

@@ -19,11 +19,6 @@ export class MovingAverage {
     return this.#value;
   }
 
-  /** Whether more than the warm-up has come in. */
-  get isWarm(): boolean {
-    return this.#count >= this.#warmUp;
-  }
-
   /** Takes a value in, and answers with the average. */
   add(value: number): number {
     const weight = this.#count < this.#warmUp ? 1 / ++this.#count : this.#factor;

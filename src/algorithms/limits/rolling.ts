@@ -1,5 +1,5 @@
 /** The last few values, and how much they vary. A value of 0 stands for nothing measured and is left out. */
-export class RollingSum {
+export class LastValues {
   readonly #values: Float64Array;
   #size = 0;
   #next = 0;
@@ -50,14 +50,14 @@ const STILL = 0.01;
 
 /** Whether two values rise and fall together, over the last few pairs: Pearson's coefficient of correlation. */
 export class Correlation {
-  readonly xs: RollingSum;
-  readonly ys: RollingSum;
+  readonly xs: LastValues;
+  readonly ys: LastValues;
   readonly #warmUp: number;
 
   /** @param warmUp - with fewer pairs nothing is said */
   constructor(capacity: number, warmUp = 0) {
-    this.xs = new RollingSum(capacity);
-    this.ys = new RollingSum(capacity);
+    this.xs = new LastValues(capacity);
+    this.ys = new LastValues(capacity);
     this.#warmUp = warmUp;
   }
 

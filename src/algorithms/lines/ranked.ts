@@ -3,7 +3,7 @@ import { Heap } from './heap.ts';
 import type { Line, Standing, Wants } from './line.ts';
 
 /** So many ranks are one class. */
-export const CLASS = 100;
+const CLASS = 100;
 
 /** An entry in its place in the order. */
 interface Place<Entry> {

@@ -3,13 +3,13 @@ import { Holder } from '../../algorithms/slots.ts';
 import type { Call } from '../../core/call.ts';
 import type { Failure, Outcome } from '../../core/outcome.ts';
 import type { Scope } from '../../core/scope.ts';
+import type { PriorityThreshold } from '../../stores/priority-threshold.ts';
 import type { Slot, Way } from '../../stores/slots/shared-slots.ts';
 import { SlotGate, type SlotWords } from '../../stores/slots/slot-gate.ts';
-import type { PriorityThreshold } from '../../stores/priority-threshold.ts';
 import type { LearningSlots } from './learning-slots.ts';
 
 /** An adaptive limiter as one pipeline sees it. A pass without a time is that of a call that went by. */
-export class LimiterGate extends SlotGate {
+export class AdaptiveGate extends SlotGate {
   readonly #limiter: LearningSlots;
   /** Whether a slot is held until the work has really ended. */
   readonly #holds: boolean;

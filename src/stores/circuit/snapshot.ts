@@ -50,7 +50,7 @@ export interface Past {
 }
 
 /** Stands for the settings that say what the counts of a window mean. */
-export function configOf({ window, slowCall }: CircuitSettings): string {
+function configOf({ window, slowCall }: CircuitSettings): string {
   return createHash('sha256')
     .update(JSON.stringify([window, slowCall]))
     .digest('hex')
