@@ -4,7 +4,7 @@ export { pipeline, type Pipeline } from './core/pipeline.ts';
 export type { PipelineOptions } from './core/pipeline-options.ts';
 export { definePolicy, fromMiddleware, type DriverDefinition, type GateDefinition, type Middleware } from './core/define.ts';
 export type { CallOptions } from './core/call-options.ts';
-export type { Priority } from './core/priority.ts';
+export { isPriority, priorities, type Priority } from './core/priority.ts';
 export type { Call, Work } from './core/call.ts';
 export type { Classification, Classifier } from './core/classification.ts';
 export type { Clock, Random, TimerHandle } from './core/clock.ts';

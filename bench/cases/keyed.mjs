@@ -1,7 +1,9 @@
 /** A limiter per key, 100 000 keys and a million: what a decision costs and what a key holds. */
 
-import { perKey, pipeline, tokenBucket } from 'breakwater';
+import { bulkhead, perKey, pipeline, slidingWindow, tokenBucket } from 'breakwater';
+import { RateLimiter } from 'limiter';
 import { LRUCache } from 'lru-cache';
+import pLimit from 'p-limit';
 import { RateLimiterMemory } from 'rate-limiter-flexible';
 import { heapInUse } from '../heap.mjs';
 import { AMPLE } from '../stacks.mjs';
@@ -57,10 +59,11 @@ function expecting(times) {
   };
 }
 
-const ours = {
-  name: 'breakwater perKey(tokenBucket), tryAcquire',
+/** One of our gates for each key, asked without a function to run. */
+const asked = (kind, make) => ({
+  name: `breakwater perKey(${kind}), tryAcquire`,
   make: (n) => {
-    const limits = pipeline([perKey(() => tokenBucket({ rate: AMPLE, per: '1s', burst: AMPLE }), { max: n + 1 })]);
+    const limits = pipeline([perKey(make, { max: n + 1 })]);
     return {
       take: (key) => {
         const answer = limits.tryAcquire({ key });
@@ -70,7 +73,24 @@ const ours = {
       },
     };
   },
-};
+});
+
+const ours = asked('tokenBucket', () => tokenBucket({ rate: AMPLE, per: '1s', burst: AMPLE }));
+
+/** What knows no keys, one for each in a map. */
+const mapped = (name, make, take) => ({
+  name: `${name}, one for each key in a Map`,
+  make: () => {
+    const all = new Map();
+    return {
+      take: (key) => {
+        let own = all.get(key);
+        if (own === undefined) all.set(key, (own = make()));
+        return take(own);
+      },
+    };
+  },
+});
 
 const flexible = {
   name: 'rate-limiter-flexible (memory)',
@@ -103,7 +123,19 @@ export const keyed = {
         return { take: (key) => limits.execute(work, { key }) };
       },
     },
+    asked('slidingWindow', () => slidingWindow({ limit: AMPLE, window: '1h' })),
+    asked('bulkhead', () => bulkhead({ maxConcurrent: 10 })),
     flexible,
+    mapped(
+      'limiter',
+      () => new RateLimiter({ tokensPerInterval: AMPLE, interval: 'hour' }),
+      (limiter) => Number(limiter.tryRemoveTokens(1)),
+    ),
+    mapped(
+      'p-limit',
+      () => pLimit(10),
+      (limit) => limit(() => 1),
+    ),
   ],
 };
 

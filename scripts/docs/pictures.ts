@@ -41,12 +41,18 @@ const limiters: Readonly<Record<string, Shown>> = {
   'fixed-window': { title: "fixedWindow({ limit: 10, window: '1s' })", make: () => fixedWindow({ limit: 10, window: '1s' }) },
   'sliding-window': { title: "slidingWindow({ limit: 10, window: '1s' })", make: () => slidingWindow({ limit: 10, window: '1s' }) },
   'sliding-log': { title: "slidingLog({ limit: 10, window: '1s' })", make: () => slidingLog({ limit: 10, window: '1s' }) },
-  'warm-up': { title: "warmUp({ rate: 10, warmUpPeriod: '3s' })", make: () => warmUp({ rate: 10, warmUpPeriod: '3s' }) },
+  'warm-up': {
+    title: "warmUp({ rate: 10, warmUpPeriod: '3s', pacing: true, maxWait: '1s' })",
+    make: () => warmUp({ rate: 10, warmUpPeriod: '3s', pacing: true, maxWait: '1s' }),
+  },
   composite: {
     title: "composite([tokenBucket({ rate: 10, burst: 20 }), fixedWindow({ limit: 25, window: '5s' })])",
     make: () => composite([tokenBucket({ rate: 10, burst: 20 }), fixedWindow({ limit: 25, window: '5s' })]),
   },
-  'adaptive-rate': { title: 'adaptiveRate() before a service that bears 10 calls a second', make: () => adaptiveRate({ maxWait: '1s' }) },
+  'adaptive-rate': {
+    title: "adaptiveRate({ maxWait: '1s' }) before a service that bears 10 calls a second",
+    make: () => adaptiveRate({ maxWait: '1s' }),
+  },
 };
 
 interface Bar {

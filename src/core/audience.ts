@@ -7,26 +7,37 @@ import type { Scope } from './scope.ts';
  * that are made per request around one policy can go, and take their listeners with them.
  */
 export class Audience {
-  #scopes: WeakRef<Scope>[] = [];
-  readonly #known = new WeakSet<Sink>();
+  /** Mostly there is one, and nothing else is needed. */
+  #first: WeakRef<Scope> | undefined = undefined;
+  #others: WeakRef<Scope>[] | undefined = undefined;
+  #known: WeakSet<Sink> | undefined = undefined;
   /** Dead references are swept when so many scopes have gathered. */
   #sweepAt = 64;
 
   /** Adds the pipeline of this scope, once. */
   add(scope: Scope): void {
-    if (this.#known.has(scope.sink)) return;
-    this.#known.add(scope.sink);
-    if (this.#scopes.length >= this.#sweepAt) {
-      this.#scopes = this.#scopes.filter((reference) => reference.deref() !== undefined);
-      this.#sweepAt = Math.max(64, 2 * this.#scopes.length);
+    const first = this.#first?.deref();
+    if (first?.sink === scope.sink) return;
+    if (this.#first === undefined) {
+      this.#first = scope.reference;
+      return;
     }
-    this.#scopes.push(new WeakRef(scope));
+    const known = (this.#known ??= new WeakSet());
+    if (known.has(scope.sink)) return;
+    known.add(scope.sink);
+    let others = this.#others ?? [];
+    if (others.length >= this.#sweepAt) {
+      others = others.filter((reference) => reference.deref() !== undefined);
+      this.#sweepAt = Math.max(64, 2 * others.length);
+    }
+    others.push(scope.reference);
+    this.#others = others;
   }
 
   /** Sends an event out in every pipeline where somebody listens; to each once, also if it is mounted by itself and inside others. */
   emit(type: string, level: Level, call: Call | undefined, fields: object): void {
     const told = new Set<Sink>();
-    for (const reference of [...this.#scopes]) {
+    for (const reference of this.#all()) {
       const scope = reference.deref();
       if (scope?.listening !== true) continue;
       const event = scope.event(type, level, call, fields);
@@ -40,11 +51,15 @@ export class Audience {
 
   /** Reports a user's callback that threw, in the first pipeline that is left. */
   report(callback: string, error: unknown): void {
-    for (const reference of this.#scopes) {
+    for (const reference of this.#all()) {
       const scope = reference.deref();
       if (scope === undefined) continue;
       scope.report(callback, error);
       return;
     }
+  }
+
+  #all(): readonly WeakRef<Scope>[] {
+    return this.#first === undefined ? [] : [this.#first, ...(this.#others ?? [])];
   }
 }

@@ -7,8 +7,6 @@ import type { Gate, Narrowing } from './stage.ts';
 /**
  * A gate policy that another policy keeps and takes calls through: what the kernel does for a gate that stands in a pipeline by itself
  * (`until`, `narrows`, one gate for each pipeline) is done here for one that does not.
- *
- * @internal
  */
 export class Kept<Child extends GatePolicy = GatePolicy> {
   readonly policy: Child;
@@ -66,8 +64,6 @@ export class Kept<Child extends GatePolicy = GatePolicy> {
 
 /**
  * A pass through a kept policy's gate: whose it is, the pass that the gate gave, and the call as it goes on inward.
- *
- * @internal
  */
 export class KeptPass implements Narrowing {
   readonly kept: Kept;

@@ -22,6 +22,7 @@ export class Scope {
   readonly classifier: Classifier<never> | undefined;
   /** True where a policy only shows what it would do (see `mode`). */
   readonly shadow: boolean;
+  #reference: WeakRef<Scope> | undefined = undefined;
 
   constructor(
     pipeline: string,
@@ -53,6 +54,11 @@ export class Scope {
   inShadow(): Scope {
     const { pipeline, clock, random, stack, sink, classifier, policy } = this;
     return new Scope(pipeline, clock, random, stack, sink, classifier, policy, true);
+  }
+
+  /** The scope, held weakly; one and the same object for all who do. */
+  get reference(): WeakRef<Scope> {
+    return (this.#reference ??= new WeakRef<Scope>(this));
   }
 
   /** Whether anybody listens. Ask before building what `emit` takes: events cost nothing when nobody does. */

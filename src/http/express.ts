@@ -49,7 +49,7 @@ export interface GuardOptions<Req extends IncomingMessage = GuardRequest, Res ex
    *
    * @defaultValue none
    */
-  readonly key?: (req: Req) => string | undefined;
+  readonly key?: (req: NoInfer<Req>) => string | undefined;
   /** Time for the request in all, waiting included. Then the signal aborts, and unless the response has begun the answer is a 504. @defaultValue `Infinity` */
   readonly deadline?: Duration;
   /** How much the request matters when not all can be served. @defaultValue `'critical'` */

@@ -12,10 +12,11 @@
  * @module
  */
 
+import { Sharing } from '../algorithms/sharing.ts';
 import { BulkheadFullError, OptionsError, QueueTimeoutError } from '../core/errors.ts';
 import { type Fields, count, oneOf, readOptions } from '../core/options.ts';
 import { type CommonSettings, type Mode, type PolicyOptions, commonFields } from '../core/mode.ts';
-import { type GatePolicy, type PlainData, mountAlone } from '../core/policy.ts';
+import { type GatePolicy, type Handler, type PlainData, mountAlone } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Gate } from '../core/stage.ts';
 import { type QueueOptions, type QueueSettings, describeQueue, queueFields, queueRules, uselessIn } from '../stores/slots/queue-options.ts';
@@ -89,8 +90,10 @@ export function bulkhead(options: BulkheadOptions): Bulkhead {
   const settings = readOptions('bulkhead', bulkheadFields, options, ...queueRules);
   const useless = uselessIn('bulkhead', options);
   if (useless !== undefined) throw new OptionsError([useless]);
-  return new BulkheadPolicy(settings);
+  return new BulkheadPolicy(alike.share(settings));
 }
+
+const alike = new Sharing<BulkheadSettings>();
 
 class BulkheadPolicy extends SharedSlots implements Bulkhead {
   readonly kind = 'bulkhead';
@@ -98,7 +101,6 @@ class BulkheadPolicy extends SharedSlots implements Bulkhead {
   readonly mode: Mode;
   readonly tracks: boolean;
   readonly settings: BulkheadSettings;
-  readonly atRest = (): boolean => this.active + this.queued === 0 && this.slots.limit === this.settings.maxConcurrent;
 
   constructor(settings: BulkheadSettings) {
     super(settings.maxConcurrent, settings);
@@ -113,7 +115,14 @@ class BulkheadPolicy extends SharedSlots implements Bulkhead {
     return new SlotGate(this, scope, words, this.settings.releaseOn === 'settle' ? 'work' : undefined);
   }
 
-  mount: Bulkhead['mount'] = (next, scope) => mountAlone(this, next, scope);
+  mount(next: Handler, scope: Scope): Handler {
+    return mountAlone(this, next, scope);
+  }
+
+  /** Nobody holds or waits for a slot, and there are as many as at first. */
+  atRest(): boolean {
+    return this.active + this.queued === 0 && this.slots.limit === this.settings.maxConcurrent;
+  }
 
   resize(maxConcurrent: number): void {
     const from = this.slots.limit;

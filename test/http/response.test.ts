@@ -2,6 +2,7 @@ import {
   BulkheadFullError,
   CircuitOpenError,
   DeadlineExceededError,
+  OriginDeniedError,
   QueueTimeoutError,
   RateLimitedError,
   RejectedError,
@@ -29,6 +30,11 @@ describe('the answer to', () => {
       'content-type': 'application/problem+json',
     });
     expect(JSON.parse(answer?.body ?? '')).toMatchObject({ status });
+  });
+
+  test('an origin that is not let in gets a 403, and is not asked to come back', () => {
+    const answer = answerTo(new OriginDeniedError('no'));
+    expect([answer?.status, answer?.headers['retry-after']]).toEqual([403, undefined]);
   });
 
   test('a timeout is 504, and does not ask to come back: the work may have been done', () => {

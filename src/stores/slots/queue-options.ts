@@ -80,9 +80,16 @@ const orders: OrderFields = {
   }),
 };
 
+/** Orders by their name alone, one object for each: settings that are alike can be told to be. */
+const plainOrders: ReadonlyMap<unknown, QueueOrder> = new Map(
+  kinds.map((kind) => [kind, Object.freeze(orders[kind].read({ kind }, '', [])) as QueueOrder]),
+);
+
 const order: Field<QueueOrder> = new Field<QueueOrder>(
   `${kinds.map((kind) => `'${kind}'`).join(', ')}, or an object with one of them as its kind and settings: threshold; target, interval, law`,
   (value, path, problems) => {
+    const plain = plainOrders.get(value);
+    if (plain !== undefined) return plain;
     const given: unknown = typeof value === 'string' ? { kind: value } : value;
     const kind: unknown = typeof given === 'object' && given !== null ? (given as { kind?: unknown }).kind : undefined;
     if (kinds.includes(kind as QueueOrder['kind'])) return orders[kind as QueueOrder['kind']].read(given, path, problems) as QueueOrder;

@@ -58,7 +58,7 @@ export class SlotGate implements Gate<Slot>, Way {
   protected readonly scope: Scope;
   protected readonly words: SlotWords;
   readonly #shared: SharedSlots;
-  readonly #expiry: ExpiryLine<Waiting>;
+  #expiry: ExpiryLine<Waiting> | undefined = undefined;
 
   constructor(shared: SharedSlots, scope: Scope, words: SlotWords, until: 'work' | undefined, timeless = true) {
     this.#shared = shared;
@@ -66,7 +66,6 @@ export class SlotGate implements Gate<Slot>, Way {
     this.words = words;
     this.until = until;
     this.timeless = timeless;
-    this.#expiry = new ExpiryLine<Waiting>(scope.clock, (waiter) => this.#timeOut(waiter));
   }
 
   enter(call: Call, now: number): Slot | Failure | Promise<Slot | Failure> {
@@ -127,13 +126,17 @@ export class SlotGate implements Gate<Slot>, Way {
     return Math.max(0, this.scope.clock.now() - since);
   }
 
+  #newExpiry(): ExpiryLine<Waiting> {
+    return new ExpiryLine<Waiting>(this.scope.clock, (waiter) => this.#timeOut(waiter));
+  }
+
   #wait(call: Call, wants: Wants | undefined): Promise<Slot | Failure> {
     const { slots, queueing } = this.#shared;
     const now = this.scope.clock.now();
     return new Promise((resolve) => {
       const waiter = new Waiter<Call, Way, Slot | Failure>(call, this, now, now + queueing.maxWait, resolve, wants);
       slots.wait(waiter);
-      if (waiter.due !== Infinity) this.#expiry.add(waiter, now);
+      if (waiter.due !== Infinity) (this.#expiry ??= this.#newExpiry()).add(waiter, now);
       call.waiter = (failure) => this.#end(waiter, failure);
       if (this.scope.listening) this.#tell('queued', call, { active: slots.active, queued: slots.queued });
       if (wants !== undefined) slots.serve();
@@ -143,7 +146,7 @@ export class SlotGate implements Gate<Slot>, Way {
   /** Ends a wait: nothing is left of it but the answer, and `word` of it, unless the call was cut short. */
   #end(waiter: Waiting, answer: Slot | Failure, word?: SlotEvent): void {
     this.#shared.slots.leave(waiter);
-    this.#expiry.remove(waiter);
+    this.#expiry?.remove(waiter);
     waiter.tell(answer);
     if (word === undefined) return;
     const waited = this.waited(waiter);
