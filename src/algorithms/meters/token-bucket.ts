@@ -84,9 +84,9 @@ export class Bucket implements Meter<number, Charge>, Portable {
     this.#put(lasting, now);
   }
 
+  /** Nothing is left, and what was taken before does not come back. */
   drain(now: number): void {
-    this.tokens = Math.min(0, this.available(now));
-    this.at = now;
+    this.stand(Math.min(0, this.available(now)), now);
   }
 
   isFresh(now: number): boolean {
@@ -136,7 +136,7 @@ export class Bucket implements Meter<number, Charge>, Portable {
     this.stand(Math.min(limit.burst, tokens), now);
   }
 
-  /** So many tokens are there, by another limit than before: what was taken by that stays taken. */
+  /** So many tokens are there from now on; whatever was taken before stays taken. */
   protected stand(tokens: number, now: number): void {
     this.tokens = tokens;
     this.at = now;

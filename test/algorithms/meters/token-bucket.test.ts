@@ -137,6 +137,14 @@ describe('a bucket', () => {
     );
   });
 
+  test('what was taken before a bucket was drained does not fill it up again', () => {
+    const bucket = full({ rate: 1, per: 1000, burst: 5 });
+    const held = [1, 2, 3].map(() => bucket.take(1, 0));
+    bucket.drain(10);
+    for (const charge of held) bucket.giveBack(charge, 20);
+    expect(bucket.available(20)).toBeCloseTo(0.01, 12);
+  });
+
   test('a state that was written down knows less, and gives back no more', () => {
     const bucket = full({ rate: 1, per: 1000, burst: 3 });
     const charge = bucket.take(2, 0);
