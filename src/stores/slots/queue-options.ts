@@ -122,7 +122,7 @@ export const queueFields: Fields<QueueSettings> = {
   partitionBy: fn<(call: Call) => string | undefined>('(call) => name').optional(),
 };
 
-/** What a queue needs to have an effect, in the order of the options: `[option, given, needed, is there]`. */
+/** What options of a queue need to have an effect, in their order. */
 export const queueRules: readonly Rule<QueueSettings>[] = [
   needs('aging', ({ aging, priority }) => aging === 1000 || priority !== false, 'priority to go with it'),
   needs('whenFull', ({ whenFull, priority }) => whenFull === 'refuse' || priority !== false, 'priority to go with it'),
