@@ -14,7 +14,7 @@ import { plans, runTimed } from './timed.mjs';
 export async function runCases(chosen, size, say = () => undefined, all = { timed: timedCases, measured: measuredCases }) {
   const timed = all.timed.filter(chosen);
   const measured = all.measured.filter(chosen);
-  const timedFigures = await runTimed(timed, plans[size], say);
+  const timedFigures = await runFields(timed, plans[size], say);
   const measuredFigures = await runMeasured(measured, measuredPlans[size], say);
   const results = new Map([...timed.map(({ id }, i) => [id, timedFigures[i]]), ...measured.map(({ id }, i) => [id, measuredFigures[i]])]);
   const sections = [
@@ -26,4 +26,15 @@ export async function runCases(chosen, size, say = () => undefined, all = { time
     return key === undefined ? figures : figures[key];
   });
   return { results, sections, judged };
+}
+
+/** Runs each field by itself, the cases without one first: what nobody uses together does not slow each other down. */
+async function runFields(cases, plan, say) {
+  const figures = new Map();
+  for (const field of new Set(cases.map((each) => each.field))) {
+    const own = cases.filter((each) => each.field === field);
+    const measured = await runTimed(own, plan, say);
+    for (const [i, each] of own.entries()) figures.set(each, measured[i]);
+  }
+  return cases.map((each) => figures.get(each));
 }

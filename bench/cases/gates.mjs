@@ -65,6 +65,7 @@ const peers = [
 export const gates = [
   {
     id: 'bulkhead',
+    field: 'gates',
     title: 'Bulkhead, a slot is free',
     kind: 'sequential',
     contestants: [
@@ -99,6 +100,7 @@ export const gates = [
   },
   {
     id: 'bucket',
+    field: 'gates',
     title: 'Rate limit, not reached',
     kind: 'sequential',
     contestants: [
@@ -129,11 +131,13 @@ export const gates = [
   },
   {
     id: 'guards',
+    field: 'gates',
     title: 'Throttle, system guard, hot keys, origins: nothing to do',
     kind: 'sequential',
     contestants: [
       ours('throttle', () => [throttle()]),
-      ours('systemGuard', () => [systemGuard()]),
+      // A loop that only runs microtasks stalls the event loop, and the guard would rightly refuse.
+      ours('systemGuard', () => [systemGuard({ monitor: { read: () => ({}) } })]),
       ours('hotKey', () => [hotKey({ limit: AMPLE })], { key: 'tenant' }),
       ours('authority', () => [authority({ allow: ['tenant'], origin: ({ key }) => key })], { key: 'tenant' }),
       ours('pipeline([])', () => []),
