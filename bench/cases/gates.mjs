@@ -65,15 +65,10 @@ const peers = [
 export const gates = [
   {
     id: 'bulkhead',
-    field: 'gates',
     title: 'Bulkhead, a slot is free',
     kind: 'sequential',
     contestants: [
       ours('bulkhead', () => [bulkhead(SLOTS)]),
-      ours('bulkhead by priority', () => [bulkhead({ ...SLOTS, priority: true })]),
-      ours('bulkhead with codel', () => [bulkhead({ ...SLOTS, queue: 'codel' })]),
-      ours('bulkhead, fair by key', () => [bulkhead({ ...SLOTS, fairBy: ({ key }) => key })], { key: 'tenant' }),
-      ours('adaptiveLimiter', () => [adaptiveLimiter()]),
       {
         name: 'p-limit',
         make: (work) => {
@@ -100,7 +95,6 @@ export const gates = [
   },
   {
     id: 'bucket',
-    field: 'gates',
     title: 'Rate limit, not reached',
     kind: 'sequential',
     contestants: [
@@ -119,6 +113,29 @@ export const gates = [
           return { call: () => limited() };
         },
       },
+      ...peers,
+    ],
+  },
+  {
+    id: 'queues',
+    field: 'gates',
+    title: 'Slots of every kind, all in one process, one is free',
+    kind: 'sequential',
+    contestants: [
+      ours('bulkhead', () => [bulkhead(SLOTS)]),
+      ours('bulkhead by priority', () => [bulkhead({ ...SLOTS, priority: true })]),
+      ours('bulkhead with codel', () => [bulkhead({ ...SLOTS, queue: 'codel' })]),
+      ours('bulkhead, fair by key', () => [bulkhead({ ...SLOTS, fairBy: ({ key }) => key })], { key: 'tenant' }),
+      ours('adaptiveLimiter', () => [adaptiveLimiter()]),
+    ],
+  },
+  {
+    id: 'limiters',
+    field: 'gates',
+    title: 'Rate limits of every kind, all in one process, not reached',
+    kind: 'sequential',
+    contestants: [
+      ours('tokenBucket', () => [ampleBucket()]),
       ours('leakyBucket', () => [leakyBucket({ rate: AMPLE, burst: AMPLE, delay: AMPLE })]),
       ours('fixedWindow', () => [fixedWindow(WINDOW)]),
       ours('slidingWindow', () => [slidingWindow(WINDOW)]),
@@ -126,7 +143,6 @@ export const gates = [
       ours('warmUp', () => [warmUp({ rate: AMPLE, warmUpPeriod: 1 })]),
       ours('composite of two', () => [composite([ampleBucket(), fixedWindow(WINDOW)])]),
       ours('adaptiveRate', () => [adaptiveRate()]),
-      ...peers,
     ],
   },
   {
