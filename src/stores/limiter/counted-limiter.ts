@@ -24,6 +24,11 @@ export abstract class CountedLimiter<Kind extends CountedMeter<Receipt>, Receipt
     throw new RangeError(`${this.kind}.cost: expected a function that answers with a number of at least 0, got ${String(price)}`);
   }
 
+  override get fixedPrice(): number | undefined {
+    const { cost } = this.terms;
+    return typeof cost === 'number' ? cost : undefined;
+  }
+
   isFree(cost: number): boolean {
     return cost === 0;
   }

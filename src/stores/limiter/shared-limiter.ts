@@ -9,7 +9,7 @@ import { type GatePolicy, type Handler, type PlainData, mountAlone } from '../..
 import { rankOf } from '../../core/priority.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Gate } from '../../core/stage.ts';
-import { LimiterGate, type Limiting } from './limiter-gate.ts';
+import { Door, LimiterGate, type Limiting } from './limiter-gate.ts';
 import type { LimiterTerms } from './terms.ts';
 
 /**
@@ -22,11 +22,9 @@ export abstract class SharedLimiter<Kind extends Meter<Cost, Receipt>, Cost, Rec
   readonly mode: Mode;
   readonly terms: LimiterTerms;
   readonly meter: Kind;
+  readonly door: Door = new Door();
   #line: WaitingLine<Cost, Receipt> | undefined = undefined;
   #clock: Clock | undefined = undefined;
-  /** Whether calls have come, and when the latest did. */
-  #used = false;
-  #latest = -Infinity;
 
   constructor(meter: Kind, terms: LimiterTerms) {
     this.meter = meter;
@@ -44,6 +42,10 @@ export abstract class SharedLimiter<Kind extends Meter<Cost, Receipt>, Cost, Rec
   abstract priceOf(call: Call): Cost;
 
   abstract isFree(cost: Cost): boolean;
+
+  get fixedPrice(): Cost | undefined {
+    return undefined;
+  }
 
   get waiting(): number {
     return this.#line?.size ?? 0;
@@ -64,16 +66,16 @@ export abstract class SharedLimiter<Kind extends Meter<Cost, Receipt>, Cost, Rec
   }
 
   arrive({ clock }: Scope, read: number): number {
-    const latest = this.#latest;
+    const latest = this.door.latest;
     // A reading from before others came, who were called from a callback or listener meanwhile, is stale: that is no clock that goes back.
     const now = read < latest && latest - read <= LATENESS ? latest : read;
-    if (!this.#used) {
-      this.#used = true;
+    if (!this.door.used) {
+      this.door.used = true;
       if (clock !== this.#clock) this.#begin(clock, now);
     } else if (now < latest) {
       this.setBack(now);
     }
-    this.#latest = now;
+    this.door.latest = now;
     this.#line?.advance(now);
     return now;
   }
@@ -110,6 +112,7 @@ export abstract class SharedLimiter<Kind extends Meter<Cost, Receipt>, Cost, Rec
   queue(call: Call, cost: Cost, until: number, now: number, refuse: () => Failure): Promise<Receipt | Failure> {
     const { clock } = call.scope;
     const line = (this.#line ??= this.newLine((ring) => new Alarm(clock, ring)));
+    this.door.line = line;
     return new Promise((resolve) => {
       const turn = new Turn<Cost, Receipt>(cost, until, (receipt) => {
         call.waiter = undefined;
