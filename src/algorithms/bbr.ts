@@ -68,7 +68,7 @@ export class Bbr {
   begin(now: number): void {
     this.inFlight++;
     if (now >= this.#begunUntil) {
-      this.#buckets.advance(now);
+      this.#buckets.expire(now);
       this.#begunUntil = this.#buckets.end;
       this.#begun = 0;
     }
@@ -120,7 +120,7 @@ export class Bbr {
 
   /** Whether nothing is under way and nothing was, within the window. */
   isIdle(now: number): boolean {
-    this.#buckets.advance(now);
+    this.#buckets.expire(now);
     return this.inFlight === 0 && this.#buckets.count === 0;
   }
 

@@ -1,94 +1,75 @@
-/**
- * What happened lately, counted in buckets of equal width aligned to time 0: how many, and how long those took that were timed. A clock that steps back loses nothing: what
- * comes meanwhile is counted in the newest bucket.
- */
-export class LoadBuckets {
+import { Wheel } from './wheel.ts';
+
+/** What happened lately, counted in buckets of equal width: how many, and how long those took that were timed. */
+export class LoadBuckets extends Wheel {
   /** All in the buckets that are looked at, the newest included. */
   count = 0;
   timed = 0;
-  readonly #width: number;
-  readonly #size: number;
   readonly #counts: Uint32Array;
   readonly #timed: Uint32Array;
   readonly #ms: Float64Array;
   /** Told, when a bucket is full, how many were timed in it, how long they took together, ms, and when it ended. */
   readonly #full: ((timed: number, ms: number, end: number) => void) | undefined;
-  /** Number of the newest bucket since time 0, when it ends, and its place. */
-  #newest = -Infinity;
-  #end = -Infinity;
-  #slot = 0;
 
   constructor(width: number, size: number, full?: (timed: number, ms: number, end: number) => void) {
-    this.#width = width;
-    this.#size = size;
+    super(width, size);
     this.#counts = new Uint32Array(size);
     this.#timed = new Uint32Array(size);
     this.#ms = new Float64Array(size);
     this.#full = full;
   }
 
-  /** When the newest bucket ends: until then nothing leaves. */
-  get end(): number {
-    return this.#end;
-  }
-
   /** Counts one at `now`. */
   add(now: number): void {
-    if (now >= this.#end) this.advance(now);
-    (this.#counts[this.#slot] as number)++;
+    if (now >= this.end) this.expire(now);
+    (this.#counts[this.slot] as number)++;
     this.count++;
   }
 
   /** Says of one that it took `ms`. */
   time(ms: number, now: number): void {
-    if (now >= this.#end) this.advance(now);
-    (this.#timed[this.#slot] as number)++;
-    (this.#ms[this.#slot] as number) += ms;
+    if (now >= this.end) this.expire(now);
+    (this.#timed[this.slot] as number)++;
+    (this.#ms[this.slot] as number) += ms;
     this.timed++;
   }
 
   /** Takes one back that was counted at `at`, if that is still looked at. */
   remove(at: number): void {
-    const back = Math.max(0, this.#newest - Math.floor(at / this.#width));
-    const slot = (this.#slot + this.#size - back) % this.#size;
-    if (!(back < this.#size) || this.#counts[slot] === 0) return;
+    const slot = this.placeOf(Math.floor(at / this.width));
+    if (slot === undefined || this.#counts[slot] === 0) return;
     (this.#counts[slot] as number)--;
     this.count--;
   }
 
   /** Goes on to `now`: what is too old leaves. */
-  advance(now: number): void {
-    if (now < this.#end) return;
-    const number = Math.floor(now / this.#width);
-    const passed = number - this.#newest;
-    if (this.#full !== undefined && this.#timed[this.#slot] !== 0)
-      this.#full(this.#timed[this.#slot] as number, this.#ms[this.#slot] as number, this.#end);
-    if (passed >= this.#size) this.clear();
-    else for (let i = 0; i < passed; i++) this.#turn();
-    this.#newest = number;
-    this.#end = (number + 1) * this.#width;
+  override expire(now: number): void {
+    if (now < this.end) return;
+    const { slot } = this;
+    if (this.#full !== undefined && this.#timed[slot] !== 0) this.#full(this.#timed[slot] as number, this.#ms[slot] as number, this.end);
+    super.expire(now);
   }
 
   /** The most in any bucket that is full. */
   most(now: number): number {
-    this.advance(now);
+    this.expire(now);
     let most = 0;
-    for (let slot = 0; slot < this.#size; slot++) if (slot !== this.#slot) most = Math.max(most, this.#counts[slot] as number);
+    for (let slot = 0; slot < this.size; slot++) if (slot !== this.slot) most = Math.max(most, this.#counts[slot] as number);
     return most;
   }
 
   /** The least mean time of any bucket that is full, ms; `Infinity` if nothing was timed. */
   quickest(now: number): number {
-    this.advance(now);
+    this.expire(now);
     let least = Infinity;
-    for (let slot = 0; slot < this.#size; slot++)
-      if (slot !== this.#slot && this.#timed[slot] !== 0) least = Math.min(least, this.#mean(slot));
+    for (let slot = 0; slot < this.size; slot++)
+      if (slot !== this.slot && this.#timed[slot] !== 0) least = Math.min(least, this.#mean(slot));
     return least;
   }
 
   /** The mean time of all, ms; 0 if nothing was timed. */
   mean(now: number): number {
-    this.advance(now);
+    this.expire(now);
     if (this.timed === 0) return 0;
     let sum = 0;
     for (const ms of this.#ms) sum += ms;
@@ -102,15 +83,13 @@ export class LoadBuckets {
     this.count = this.timed = 0;
   }
 
-  #mean(slot: number): number {
-    return (this.#ms[slot] as number) / (this.#timed[slot] as number);
-  }
-
-  /** Empties the oldest bucket, which becomes the newest. */
-  #turn(): void {
-    const slot = (this.#slot = (this.#slot + 1) % this.#size);
+  protected empty(slot: number): void {
     this.count -= this.#counts[slot] as number;
     this.timed -= this.#timed[slot] as number;
     this.#counts[slot] = this.#timed[slot] = this.#ms[slot] = 0;
+  }
+
+  #mean(slot: number): number {
+    return (this.#ms[slot] as number) / (this.#timed[slot] as number);
   }
 }

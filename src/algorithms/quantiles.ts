@@ -7,6 +7,8 @@
  * Durations are kept in log-linear buckets, 32 to each doubling. Writing costs a few additions; nothing is allocated after construction.
  */
 
+import { Wheel } from './wheel.ts';
+
 /** Buckets to each doubling; a power of two. */
 const PARTS = 32;
 
@@ -40,9 +42,7 @@ export interface LatencyEstimate {
 }
 
 /** Durations of the last minute, and what share of them was how long. */
-export class LatencyQuantiles {
-  readonly #width: number;
-  readonly #slices: number;
+export class LatencyQuantiles extends Wheel {
   /** Finished and censored samples for each slice and bucket, and the sum over the slices. */
   readonly #finished: Uint32Array;
   readonly #censored: Uint32Array;
@@ -50,14 +50,9 @@ export class LatencyQuantiles {
   readonly #allCensored: Uint32Array = new Uint32Array(BUCKETS);
   #finishedCount = 0;
   #censoredCount = 0;
-  #newest = -Infinity;
-  #end = -Infinity;
-  /** Place of the newest slice. */
-  #slot = 0;
 
   constructor({ window = 60_000, slices = 6 }: Partial<LatencySettings> = {}) {
-    this.#width = window / slices;
-    this.#slices = slices;
+    super(window / slices, slices);
     this.#finished = new Uint32Array(slices * BUCKETS);
     this.#censored = new Uint32Array(slices * BUCKETS);
   }
@@ -74,13 +69,13 @@ export class LatencyQuantiles {
 
   /** Samples of both kinds. */
   count(now: number): number {
-    this.#expire(now);
+    this.expire(now);
     return this.#finishedCount + this.#censoredCount;
   }
 
   /** Samples that are not censored. */
   finished(now: number): number {
-    this.#expire(now);
+    this.expire(now);
     return this.#finishedCount;
   }
 
@@ -91,7 +86,7 @@ export class LatencyQuantiles {
 
   /** As {@link quantile}, and says whether it is known. */
   estimate(q: number, now: number): LatencyEstimate | undefined {
-    this.#expire(now);
+    this.expire(now);
     let left = this.#finishedCount + this.#censoredCount;
     if (left === 0) return undefined;
     const wanted = Math.max(q * left * (1 - ROUNDING), Number.MIN_VALUE);
@@ -110,7 +105,6 @@ export class LatencyQuantiles {
     }
   }
 
-  /** Forgets everything. */
   clear(): void {
     this.#finished.fill(0);
     this.#censored.fill(0);
@@ -121,29 +115,16 @@ export class LatencyQuantiles {
 
   #add(slices: Uint32Array, all: Uint32Array, ms: number, now: number): boolean {
     if (Number.isNaN(ms)) return false;
-    if (now >= this.#end) this.#expire(now);
+    if (now >= this.end) this.expire(now);
     const bucket = bucketOf(ms);
-    (slices[this.#slot * BUCKETS + bucket] as number)++;
+    (slices[this.slot * BUCKETS + bucket] as number)++;
     (all[bucket] as number)++;
     return true;
   }
 
-  /** A clock that steps back loses nothing: what comes meanwhile is counted in the newest slice. */
-  #expire(now: number): void {
-    if (now < this.#end) return;
-    const number = Math.floor(now / this.#width);
-    const passed = number - this.#newest;
-    if (passed >= this.#slices) this.clear();
-    else for (let i = 0; i < passed; i++) this.#turn();
-    this.#newest = number;
-    this.#end = (number + 1) * this.#width;
-  }
-
-  /** Empties the oldest slice, which becomes the newest. */
-  #turn(): void {
-    this.#slot = (this.#slot + 1) % this.#slices;
-    this.#finishedCount -= empty(this.#finished, this.#slot, this.#allFinished);
-    this.#censoredCount -= empty(this.#censored, this.#slot, this.#allCensored);
+  protected empty(slot: number): void {
+    this.#finishedCount -= empty(this.#finished, slot, this.#allFinished);
+    this.#censoredCount -= empty(this.#censored, slot, this.#allCensored);
   }
 }
 

@@ -1,3 +1,4 @@
+import { Wheel } from './wheel.ts';
 import { type Window, type WindowRows, areRows } from './window.ts';
 
 /** Columns of a bucket. */
@@ -8,30 +9,18 @@ const slowFailures = 3;
 const ignored = 4;
 const columns = 5;
 
-/**
- * The last `duration` ms in equal buckets aligned to time 0; the oldest bucket leaves whole. Every expired bucket is cleared before
- * anything is written or read, however long nothing happened. A clock that steps back loses nothing: what comes meanwhile is counted in
- * the newest bucket.
- */
-export class TimeWindow implements Window {
+/** Outcomes of the last `duration` ms, in equal buckets. */
+export class TimeWindow extends Wheel implements Window {
   calls = 0;
   failures = 0;
   slow = 0;
   slowFailures = 0;
   ignored = 0;
-  readonly #width: number;
-  readonly #buckets: number;
   readonly #counts: Uint32Array;
   readonly #ms: Float64Array;
-  /** Number of the newest bucket since time 0, and when it ends. */
-  #newest = -Infinity;
-  #end = -Infinity;
-  /** Its place in the arrays. */
-  #slot = 0;
 
   constructor(duration: number, buckets: number) {
-    this.#buckets = buckets;
-    this.#width = duration / buckets;
+    super(duration / buckets, buckets);
     this.#counts = new Uint32Array(buckets * columns);
     this.#ms = new Float64Array(buckets);
   }
@@ -41,8 +30,8 @@ export class TimeWindow implements Window {
   }
 
   record(failed: boolean, slow: boolean, ms: number, now: number): void {
-    if (now >= this.#end) this.expire(now);
-    (this.#ms[this.#slot] as number) += ms;
+    if (now >= this.end) this.expire(now);
+    (this.#ms[this.slot] as number) += ms;
     this.#add(calls);
     this.calls++;
     if (failed) {
@@ -60,22 +49,9 @@ export class TimeWindow implements Window {
   }
 
   ignore(now: number): void {
-    if (now >= this.#end) this.expire(now);
+    if (now >= this.end) this.expire(now);
     this.#add(ignored);
     this.ignored++;
-  }
-
-  expire(now: number): void {
-    if (now < this.#end) return;
-    const number = Math.floor(now / this.#width);
-    const passed = number - this.#newest;
-    if (passed >= this.#buckets) {
-      this.clear();
-    } else {
-      for (let i = 0; i < passed; i++) this.#turn();
-    }
-    this.#newest = number;
-    this.#end = (number + 1) * this.#width;
   }
 
   clear(): void {
@@ -87,11 +63,11 @@ export class TimeWindow implements Window {
   save(now: number): WindowRows {
     this.expire(now);
     const rows: number[][] = [];
-    for (let back = this.#buckets - 1; back >= 0; back--) {
-      const slot = (this.#slot + this.#buckets - back) % this.#buckets;
+    for (let back = this.size - 1; back >= 0; back--) {
+      const slot = (this.slot + this.size - back) % this.size;
       const counts = this.#counts.subarray(slot * columns, (slot + 1) * columns);
       // A bucket is as old as its middle: a boundary could fall into the next one by a rounding.
-      const age = this.#width === Infinity ? 0 : Math.max(0, now - this.#end + (back + 0.5) * this.#width);
+      const age = this.width === Infinity ? 0 : Math.max(0, now - this.end + (back + 0.5) * this.width);
       if (counts.some((count) => count > 0)) rows.push([age, ...counts, this.#ms[slot] as number]);
     }
     return rows;
@@ -105,8 +81,8 @@ export class TimeWindow implements Window {
     if (!areRows(rows, columns + 2) || !rows.every(sound)) return false;
     this.expire(now);
     for (const [age = 0, ...counts] of rows) {
-      const back = this.#newest - Math.floor((now - elapsed - age) / this.#width);
-      if (back >= 0 && back < this.#buckets) this.#fill((this.#slot + this.#buckets - back) % this.#buckets, counts);
+      const back = this.newest - Math.floor((now - elapsed - age) / this.width);
+      if (back >= 0 && back < this.size) this.#fill((this.slot + this.size - back) % this.size, counts);
     }
     return true;
   }
@@ -122,22 +98,20 @@ export class TimeWindow implements Window {
   }
 
   #add(column: number): void {
-    (this.#counts[this.#slot * columns + column] as number)++;
+    (this.#counts[this.slot * columns + column] as number)++;
   }
 
-  /** Empties the oldest bucket, which becomes the newest. */
-  #turn(): void {
-    this.#slot = (this.#slot + 1) % this.#buckets;
-    this.calls -= this.#take(calls);
-    this.failures -= this.#take(failures);
-    this.slow -= this.#take(slowCalls);
-    this.slowFailures -= this.#take(slowFailures);
-    this.ignored -= this.#take(ignored);
-    this.#ms[this.#slot] = 0;
+  protected empty(slot: number): void {
+    this.calls -= this.#take(slot, calls);
+    this.failures -= this.#take(slot, failures);
+    this.slow -= this.#take(slot, slowCalls);
+    this.slowFailures -= this.#take(slot, slowFailures);
+    this.ignored -= this.#take(slot, ignored);
+    this.#ms[slot] = 0;
   }
 
-  #take(column: number): number {
-    const at = this.#slot * columns + column;
+  #take(slot: number, column: number): number {
+    const at = slot * columns + column;
     const taken = this.#counts[at] as number;
     this.#counts[at] = 0;
     return taken;

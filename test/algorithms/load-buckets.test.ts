@@ -8,9 +8,9 @@ describe('load buckets', () => {
     const buckets = new LoadBuckets(100, 5);
     for (const at of [0, 50, 120, 499]) buckets.add(at);
     expect(buckets.count).toBe(4);
-    buckets.advance(500);
+    buckets.expire(500);
     expect(buckets.count).toBe(2);
-    buckets.advance(10_000);
+    buckets.expire(10_000);
     expect(buckets.count).toBe(0);
   });
 
@@ -32,8 +32,8 @@ describe('load buckets', () => {
     buckets.time(10, 30);
     buckets.time(30, 40);
     buckets.time(7, 110);
-    buckets.advance(1e6);
-    buckets.advance(2e6);
+    buckets.expire(1e6);
+    buckets.expire(2e6);
     expect(told).toEqual([
       [2, 40, 100],
       [1, 7, 200],
@@ -49,7 +49,7 @@ describe('load buckets', () => {
     expect(buckets.count).toBe(2);
     buckets.remove(-500);
     expect(buckets.count).toBe(2);
-    buckets.advance(310);
+    buckets.expire(310);
     expect(buckets.count).toBe(1);
   });
 

@@ -149,7 +149,7 @@ export class Pressure {
 
   /** Whether nothing is under way, and nothing was lately. */
   isIdle(now: number): boolean {
-    this.#calls.advance(now);
+    this.#calls.expire(now);
     return this.inFlight === 0 && this.#calls.count === 0 && now >= this.#heldUntil && this.#bbr?.isIdle(now) !== false;
   }
 
@@ -188,7 +188,7 @@ export class Pressure {
   }
 
   #rate(now: number): number {
-    this.#calls.advance(now);
+    this.#calls.expire(now);
     return this.#calls.count;
   }
 
