@@ -1,17 +1,25 @@
 import { defineConfig } from 'vitest/config';
+import manifest from './package.json' with { type: 'json' };
 
 const root = import.meta.dirname;
 /** `BUILT=1` runs the same tests against the built package (see `npm run test:matrix`). */
 const built = process.env['BUILT'] === '1';
-const entry = (source: string): string => (built ? `${root}/dist/${source}.js` : `${root}/src/${source}.ts`);
+
+/** Every entry point of the package, by the name that users import. */
+const entries = Object.entries(manifest.exports).flatMap(([key, target]) =>
+  typeof target === 'string'
+    ? []
+    : [{ find: new RegExp(`^breakwater${key.slice(1)}$`), replacement: `${root}/${built ? target.default : source(target.default)}` }],
+);
+
+function source(output: string): string {
+  return output.replace('./dist/', 'src/').replace(/\.js$/, '.ts');
+}
 
 export default defineConfig({
   resolve: {
     alias: [
-      { find: /^breakwater$/, replacement: entry('index') },
-      { find: /^breakwater\/testing$/, replacement: entry('testing/index') },
-      { find: /^breakwater\/express$/, replacement: entry('http/express') },
-      { find: /^breakwater\/worker-pool$/, replacement: entry('interop/worker-pool') },
+      ...entries,
       // Tests of the parts import them from the source; one copy of a part is enough in one process.
       ...(built ? [{ find: /^(?:\.\.\/)+src\/(.*)\.ts$/, replacement: `${root}/dist/$1.js` }] : []),
     ],
