@@ -1,0 +1,38 @@
+/** A whole answer, kept or made up in place of a handler's own, and how it is sent. */
+
+import { type IncomingMessage, STATUS_CODES, type ServerResponse } from 'node:http';
+
+/** Fields by their lower-case names; a field with several lines has several values. */
+export type ReplyHeaders = Readonly<Record<string, string | readonly string[]>>;
+
+/** An answer, ready to be sent. */
+export interface Reply {
+  readonly status: number;
+  readonly headers: ReplyHeaders;
+  readonly body: string | Uint8Array;
+}
+
+/** Whether an answer with this status has no body, and no length of one either. */
+export function isBodiless(status: number): boolean {
+  return status < 200 || status === 204 || status === 304;
+}
+
+/** Sends it on Node's own response. Fields that are there already (CORS, security, request ids) stay, unless the reply has them, too. */
+export function sendReply(request: IncomingMessage, response: ServerResponse, { status, headers, body }: Reply): void {
+  response.statusCode = status;
+  if (request.httpVersionMajor < 2) response.statusMessage = STATUS_CODES[status] ?? '';
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  if (isBodiless(status)) response.end();
+  else response.end(body);
+}
+
+/** The same as a response of the web platform. */
+export function webReply({ status, headers, body }: Reply, head = false): Response {
+  const fields = new Headers();
+  for (const [name, value] of Object.entries(headers)) {
+    if (typeof value === 'string') fields.set(name, value);
+    else for (const line of value) fields.append(name, line);
+  }
+  const none = head || isBodiless(status);
+  return new Response(none ? null : typeof body === 'string' ? body : new Uint8Array(body), { status, headers: fields });
+}
