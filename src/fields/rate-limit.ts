@@ -13,7 +13,7 @@
  */
 
 import { MOST_MEMBERS, wholePart } from './bounds.ts';
-import { writeBytes, writeSafeString } from './structured-fields.ts';
+import { type FieldParameters, parseList, writeBytes, writeSafeString } from './structured-fields.ts';
 
 /** What a limiter says of itself. */
 export interface Quota {
@@ -37,6 +37,28 @@ export interface AdvertisedQuota extends Quota {
   readonly partition?: string | undefined;
 }
 
+/** A member of `RateLimit-Policy`. */
+export interface QuotaPolicy {
+  readonly policy: string;
+  readonly limit: number;
+  /** ms. */
+  readonly window?: number;
+  /** What is counted; requests if it does not say. */
+  readonly unit?: string;
+  /** Whose quota it is: bytes, in base64. */
+  readonly partition?: string;
+}
+
+/** A member of `RateLimit`. */
+export interface ServiceLimit {
+  readonly policy: string;
+  readonly remaining: number;
+  /** ms until more is available. */
+  readonly reset?: number;
+  /** Whose quota it is: bytes, in base64. */
+  readonly partition?: string;
+}
+
 /** Longest name that is sent, characters. */
 const LONGEST_NAME = 255;
 
@@ -57,6 +79,37 @@ export function writeRateLimit(quotas: readonly AdvertisedQuota[]): string | und
   return written(quotas, (quota) => {
     const reset = wholeSeconds(quota.reset);
     return `;r=${wholePart(quota.remaining)}${reset === undefined ? '' : `;t=${reset}`}`;
+  });
+}
+
+/** Reads `RateLimit-Policy`. A field with anything malformed in it counts as not there. */
+export function parseRateLimitPolicy(value: string): readonly QuotaPolicy[] | undefined {
+  return read(value, (policy, parameters) => {
+    const limit = numberOf(parameters, 'q');
+    const window = numberOf(parameters, 'w');
+    const unit = parameters.get('qu');
+    const partition = bytesOf(parameters, 'pk');
+    // A window is of one second at least.
+    if (typeof limit !== 'number' || window === null || window === 0 || partition === null) return undefined;
+    if (unit !== undefined && typeof unit !== 'string') return undefined;
+    return {
+      policy,
+      limit,
+      ...(window !== undefined && { window: msOf(window) }),
+      ...(unit !== undefined && { unit }),
+      ...(partition !== undefined && { partition }),
+    };
+  });
+}
+
+/** Reads `RateLimit`. A field with anything malformed in it counts as not there. */
+export function parseRateLimit(value: string): readonly ServiceLimit[] | undefined {
+  return read(value, (policy, parameters) => {
+    const remaining = numberOf(parameters, 'r');
+    const reset = numberOf(parameters, 't');
+    const partition = bytesOf(parameters, 'pk');
+    if (typeof remaining !== 'number' || reset === null || partition === null) return undefined;
+    return { policy, remaining, ...(reset !== undefined && { reset: msOf(reset) }), ...(partition !== undefined && { partition }) };
   });
 }
 
@@ -86,4 +139,42 @@ function written(quotas: readonly AdvertisedQuota[], parameters: (quota: Adverti
 
 function hasLimit({ limit }: Quota): boolean {
   return Number.isFinite(limit);
+}
+
+/** All members, or nothing. */
+function read<Member>(
+  value: string,
+  member: (policy: string, parameters: FieldParameters) => Member | undefined,
+): readonly Member[] | undefined {
+  const list = parseList(value);
+  if (list === undefined || list.length === 0 || hasDecimal(value)) return undefined;
+  const members: Member[] = [];
+  for (const [policy, parameters] of list) {
+    const one = typeof policy === 'string' ? member(policy, parameters) : undefined;
+    if (one === undefined) return undefined;
+    members.push(one);
+  }
+  return members;
+}
+
+/** Whether a number of ours has a fraction, if only `.0`: what was read does not tell. Of a field that is well-formed, so that each quote has its other one. */
+function hasDecimal(value: string): boolean {
+  return value.includes('.') && /; *[qrtw]=-?\d+\./.test(value.replaceAll(/"(?:[^"\\]|\\.)*"/g, ''));
+}
+
+/** A whole number from 0; `null` if it is something else. */
+function numberOf(parameters: FieldParameters, name: string): number | null | undefined {
+  const value = parameters.get(name);
+  return value === undefined ? undefined : typeof value === 'number' && Number.isInteger(value) && value >= 0 ? Math.abs(value) : null;
+}
+
+/** Bytes, in base64; `null` if it is something else. */
+function bytesOf(parameters: FieldParameters, name: string): string | null | undefined {
+  const value = parameters.get(name);
+  return value === undefined ? undefined : value instanceof ArrayBuffer ? Buffer.from(value).toString('base64') : null;
+}
+
+/** ms of seconds; sums with it stay exact. */
+function msOf(seconds: number): number {
+  return Math.min(seconds * 1000, Number.MAX_SAFE_INTEGER);
 }
