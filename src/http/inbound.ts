@@ -53,7 +53,7 @@ export class ErrorResponse extends ResilienceError {
 }
 
 /** How a request is to be taken through the gates. */
-export interface Entry extends Pick<CallOptions, 'key' | 'priority' | 'operation'> {
+export interface Entry extends Pick<CallOptions, 'key' | 'priority' | 'priorityLevel'> {
   /** ms; `Infinity` for none. */
   readonly deadline: number;
   /** The same request behind an outer guard: its end is this one's end. */
@@ -74,9 +74,9 @@ export type Arrival =
  */
 export async function arrive(pipeline: Pick<Pipeline, 'acquire'>, response: Responding, entry: Entry): Promise<Arrival> {
   const visit = new GuardedVisit(response, entry);
-  const { key, priority, operation } = entry;
+  const { key, priority, priorityLevel } = entry;
   try {
-    visit.take(await pipeline.acquire({ signal: visit.signal, deadline: visit.limit, key, priority, operation }));
+    visit.take(await pipeline.acquire({ signal: visit.signal, deadline: visit.limit, key, priority, priorityLevel }));
   } catch (error) {
     const gone = visit.signal.aborted;
     visit.end();

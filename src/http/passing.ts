@@ -1,11 +1,11 @@
-/** Middleware in the shape `(req, res, next)`: Express's, Connect's, and what stands on bare Node. */
+/** One request on its way through one guard, in the shape `(req, res, next)`: Express's, Connect's, and what stands on bare Node. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Priority } from '../core/priority.ts';
-import type { Pipeline } from '../core/pipeline.ts';
-import { type Entry, type Visit, arrive, letThrough } from './inbound.ts';
+import type { Entrance, Visitor } from './entrance.ts';
+import type { Soon } from './guard-options.ts';
+import type { Visit } from './inbound.ts';
 import { mute, send } from './raw-response.ts';
-import { type Answer, answerTo } from './response.ts';
+import type { Turned } from './response.ts';
 
 declare module 'node:http' {
   interface IncomingMessage {
@@ -17,34 +17,21 @@ declare module 'node:http' {
 /** The rest of the application. */
 export type Next = (error?: unknown) => void;
 
-/** What a request that is not served is answered with, and why. */
-export interface Turned extends Answer {
-  /** The refusal, or the timeout. */
-  readonly error: unknown;
-}
-
-/** Options of a guard, as read. */
-export interface GuardSettings<Req, Res> {
-  readonly name: string | undefined;
-  readonly key: ((req: Req) => string | undefined) | undefined;
-  readonly deadline: number;
-  readonly priority: Priority | ((req: Req) => Priority);
-  readonly skip: ((req: Req) => boolean) | undefined;
-  readonly handler: ((turned: Turned, req: Req, res: Res, next: Next) => void) | undefined;
-}
+/** Answers in place of the guard. */
+export type Handler<Req, Res> = (turned: Turned, req: Req, res: Res, next: Next) => void;
 
 /** One request on its way through one guard. */
 export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
-  readonly #gates: Pipeline;
-  readonly #settings: GuardSettings<Req, Res>;
+  readonly #entrance: Entrance<Req>;
+  readonly #handler: Handler<Req, Res> | undefined;
   readonly #req: Req;
   readonly #res: Res;
   #asked = false;
   #passed = false;
 
-  constructor(gates: Pipeline, settings: GuardSettings<Req, Res>, req: Req, res: Res) {
-    this.#gates = gates;
-    this.#settings = settings;
+  constructor(entrance: Entrance<Req>, handler: Handler<Req, Res> | undefined, req: Req, res: Res) {
+    this.#entrance = entrance;
+    this.#handler = handler;
     this.#req = req;
     this.#res = res;
   }
@@ -55,41 +42,32 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
       next();
     } else if (!this.#asked) {
       this.#asked = true;
-      this.#decide(next);
+      void this.#decide(next);
     }
   }
 
-  #decide(next: Next): void {
-    const outer = (this.#req as Partial<Req>).breakwater;
-    let entry: Entry | undefined;
-    try {
-      entry = this.#entry(next, outer);
-    } catch (error) {
-      next(error);
-      return;
+  async #decide(next: Next): Promise<void> {
+    const request = this.#req;
+    const response = this.#res;
+    const { breakwater: outer } = request as Partial<Req>;
+    const expired: Visitor<Req>['expired'] = (turned, error) => this.#expire(turned, error, next);
+    const reception = await this.#entrance.receive({ request, caller: request, response, outer, expired });
+    switch (reception.kind) {
+      case 'admitted':
+        if (!response.headersSent) for (const name in reception.fields) response.setHeader(name, reception.fields[name] as string);
+        this.#pass(reception.visit, next);
+        break;
+      case 'past':
+        this.#pass(reception.visit, next);
+        break;
+      case 'failed':
+        next(reception.error);
+        break;
+      case 'refused':
+        this.#refuse(reception.turned, next, outer);
+        break;
+      case 'gone':
     }
-    if (entry === undefined) {
-      this.#pass(letThrough(this.#res, outer), next);
-      return;
-    }
-    void arrive(this.#gates, this.#res, entry).then((arrival) => {
-      if (arrival.kind === 'admitted') this.#pass(arrival.visit, next);
-      else if (arrival.kind === 'refused') this.#refuse(arrival.error, next, outer);
-    });
-  }
-
-  /** What the user's functions say of the request; nothing if it is to be let past. */
-  #entry(next: Next, outer: Visit | undefined): Entry | undefined {
-    const { key, priority, skip, deadline } = this.#settings;
-    const req = this.#req;
-    if (skip?.(req) === true) return undefined;
-    return {
-      key: key?.(req),
-      priority: typeof priority === 'function' ? priority(req) : priority,
-      deadline,
-      outer,
-      expired: (error) => this.#expire(error, next),
-    };
   }
 
   #pass(visit: Visit, next: Next): void {
@@ -98,32 +76,45 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
     next();
   }
 
-  #refuse(error: unknown, next: Next, outer: Visit | undefined): void {
+  #refuse(turned: Turned, next: Next, outer: Visit | undefined): void {
     if (this.#res.writableEnded) return;
-    this.#answer(error, (instead) => {
-      if (instead === undefined) this.#pass(letThrough(this.#res, outer), next);
+    this.#answer(turned, (instead) => {
+      if (instead === undefined) this.#pass(this.#entrance.letThrough({ response: this.#res, outer }), next);
       else next(instead);
     });
   }
 
-  /** The handler is running, and its time is up. */
-  #expire(error: unknown, next: Next): void {
+  /** The handler is running, and its time is up. While its answer is not there yet it must not give one itself. */
+  #expire(turned: Soon<Turned | undefined>, error: unknown, next: Next): void {
     if (this.#res.headersSent) return;
-    this.#answer(error, (instead) => {
-      if (instead !== undefined) next(instead);
-    });
-    if (this.#res.writableEnded) mute(this.#res);
+    if (turned instanceof Promise) {
+      const unmute = mute(this.#res);
+      void turned
+        .catch((thrown: unknown) => ({ thrown }))
+        .then((late) => {
+          unmute();
+          if (late !== undefined && 'thrown' in late) this.#expire(undefined, late.thrown, next);
+          else this.#expire(late, error, next);
+        });
+    } else if (turned === undefined) next(error);
+    else {
+      this.#answer(turned, (instead) => {
+        if (instead !== undefined) next(instead);
+      });
+      if (this.#res.writableEnded) mute(this.#res);
+    }
   }
 
-  #answer(error: unknown, next: Next): void {
-    const answer = answerTo(error);
-    if (answer === undefined || this.#res.headersSent) next(error);
-    else if (this.#settings.handler === undefined) send(this.#req, this.#res, answer);
-    else
-      try {
-        this.#settings.handler({ ...answer, error }, this.#req, this.#res, next);
-      } catch (thrown) {
-        next(thrown);
-      }
+  #answer(turned: Turned, next: Next): void {
+    if (this.#res.headersSent) {
+      next(turned.error);
+      return;
+    }
+    try {
+      if (this.#handler === undefined) send(this.#req, this.#res, turned);
+      else this.#handler(turned, this.#req, this.#res, next);
+    } catch (thrown) {
+      next(thrown);
+    }
   }
 }

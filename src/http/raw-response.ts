@@ -29,15 +29,20 @@ export function send(request: IncomingMessage, response: ServerResponse, { statu
   response.end(body);
 }
 
+/** Gives a response its voice back. */
+export type Unmute = () => void;
+
 /**
  * Lets what a handler still does with its response go nowhere. It was answered for, and does not know: its next `setHeader` would throw, which
  * from a timer's callback ends the process. And when it rejects because its signal told it to stop, error handlers find the headers sent and, as
  * Express does, cut a connection that still carries the answer or the next request; so to them nothing seems sent.
+ *
+ * Answers with what undoes it.
  */
-export function mute(response: ServerResponse): void {
+export function mute(response: ServerResponse): Unmute {
   const { statusCode } = response;
   const self = (): ServerResponse => response;
-  Object.assign(response, {
+  const restore = replaced(response, {
     setHeader: self,
     setHeaders: self,
     appendHeader: self,
@@ -68,6 +73,24 @@ export function mute(response: ServerResponse): void {
     headersSent: { configurable: true, get: () => over },
     statusCode: { configurable: true, get: () => statusCode, set: ignore },
   });
+  return () => {
+    response.off('finish', show).off('close', show);
+    Reflect.deleteProperty(response, 'headersSent');
+    Object.defineProperty(response, 'statusCode', { configurable: true, enumerable: true, writable: true, value: statusCode });
+    restore();
+  };
+}
+
+/** Puts these in place of a response's own methods, or those that other middleware put there; answers with what undoes that. */
+function replaced(response: ServerResponse, methods: Readonly<Record<string, unknown>>): () => void {
+  const before = Object.keys(methods).map((name) => [name, Object.getOwnPropertyDescriptor(response, name)] as const);
+  Object.assign(response, methods);
+  return () => {
+    for (const [name, own] of before) {
+      if (own === undefined) Reflect.deleteProperty(response, name);
+      else Object.defineProperty(response, name, own);
+    }
+  };
 }
 
 function ignore(): void {}

@@ -4,11 +4,27 @@ import { OriginDeniedError, RateLimitedError, RejectedError, TimeoutError } from
 
 /** An answer, ready to be sent. */
 export interface Answer {
-  readonly status: 403 | 429 | 503 | 504;
+  readonly status: number;
   /** Fields by their lower-case names. */
   readonly headers: Readonly<Record<string, string>>;
-  /** problem+json (RFC 9457). Always the same for one status: it says nothing about what is inside. */
-  readonly body: string;
+  /** problem+json (RFC 9457), unless you said otherwise. Always the same for one status: it says nothing about what is inside. */
+  readonly body: string | Uint8Array;
+}
+
+/** What a request that is not served is answered with, and why. */
+export interface Turned extends Answer {
+  /** The refusal, or the timeout. */
+  readonly error: unknown;
+}
+
+/** A lesser answer than the one that was asked for. */
+export interface Degraded {
+  /** @defaultValue `200` */
+  readonly status?: number;
+  /** @defaultValue `{}` */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** @defaultValue `''` */
+  readonly body?: string | Uint8Array;
 }
 
 /** A day, s: nobody waits longer, and clients that obey absurd values never come back. */
@@ -16,12 +32,12 @@ const LONGEST_RETRY_AFTER = 86_400;
 
 const problemTypes = 'https://iana.org/assignments/http-problem-types';
 
-const bodies: Readonly<Record<Answer['status'], string>> = {
-  403: problem(403, 'about:blank', 'Forbidden'),
-  429: problem(429, `${problemTypes}#quota-exceeded`, 'Too many requests'),
-  503: problem(503, `${problemTypes}#temporary-reduced-capacity`, 'Service temporarily unavailable'),
-  504: problem(504, 'about:blank', 'Gateway Timeout'),
-};
+const problems = {
+  403: { type: 'about:blank', title: 'Forbidden' },
+  429: { type: `${problemTypes}#quota-exceeded`, title: 'Too many requests' },
+  503: { type: `${problemTypes}#temporary-reduced-capacity`, title: 'Service temporarily unavailable' },
+  504: { type: 'about:blank', title: 'Gateway Timeout' },
+} as const;
 
 /**
  * The answer to a request whose call was turned away or ran out of time: 429 for a rate limit, 403 for an origin that is not let in, 503 for every
@@ -41,20 +57,37 @@ export function retryAfterSeconds(ms: number | undefined): number {
   return Math.min(Math.max(seconds, 1), LONGEST_RETRY_AFTER);
 }
 
-function answer(status: Answer['status'], retryAfter?: number): Answer {
-  const body = bodies[status];
-  return {
-    status,
-    headers: {
-      'content-type': 'application/problem+json',
-      'content-length': String(body.length),
-      'cache-control': 'no-store',
-      ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
-    },
-    body,
-  };
+/** The same answer with a body that names the policies that were violated (RateLimit draft, 'quota-exceeded'). */
+export function naming(given: Answer, policies: readonly string[]): Answer {
+  if (given.status !== 429) return given;
+  return { ...given, ...written(JSON.stringify({ ...problems[429], status: 429, 'violated-policies': policies }), given.headers) };
 }
 
-function problem(status: number, type: string, title: string): string {
-  return JSON.stringify({ type, title, status });
+/** The same answer with a body of the user's: a text, or an object as JSON. */
+export function wordedAs(given: Answer, message: string | object): Answer {
+  const text = typeof message === 'string';
+  const type = text ? 'text/plain; charset=utf-8' : 'application/json; charset=utf-8';
+  return { ...given, ...written(text ? message : JSON.stringify(message), { ...given.headers, 'content-type': type }) };
+}
+
+/** A lesser answer, ready to be sent. It is not to be kept by caches: the next one may be whole again. */
+export function degradedAnswer({ status = 200, headers = {}, body = '' }: Degraded): Answer {
+  const own = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+  return { status, ...written(body, { 'cache-control': 'no-store', ...own }) };
+}
+
+const bodies: Readonly<Record<keyof typeof problems, string>> = {
+  403: JSON.stringify({ ...problems[403], status: 403 }),
+  429: JSON.stringify({ ...problems[429], status: 429 }),
+  503: JSON.stringify({ ...problems[503], status: 503 }),
+  504: JSON.stringify({ ...problems[504], status: 504 }),
+};
+
+function answer(status: keyof typeof problems, retryAfter?: number): Answer {
+  const headers = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' };
+  return { status, ...written(bodies[status], retryAfter === undefined ? headers : { ...headers, 'retry-after': String(retryAfter) }) };
+}
+
+function written(body: string | Uint8Array, headers: Readonly<Record<string, string>>): Pick<Answer, 'body' | 'headers'> {
+  return { body, headers: { ...headers, 'content-length': String(Buffer.byteLength(body)) } };
 }

@@ -29,7 +29,7 @@ describe('the answer to', () => {
       'cache-control': 'no-store',
       'content-type': 'application/problem+json',
     });
-    expect(JSON.parse(answer?.body ?? '')).toMatchObject({ status });
+    expect(JSON.parse(String(answer?.body))).toMatchObject({ status });
   });
 
   test('an origin that is not let in gets a 403, and is not asked to come back', () => {
