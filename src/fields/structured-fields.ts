@@ -77,9 +77,9 @@ export function parseItem(text: string): FieldItem | undefined {
   return item !== undefined && inBounds(item) ? item : undefined;
 }
 
-/** Whether this value stands there as a token, by itself, without quotes. */
-export function isToken(value: FieldValue): boolean {
-  return value instanceof Token;
+/** The word, if this value is one that stands there without quotes. */
+export function tokenOf(value: FieldValue): string | undefined {
+  return value instanceof Token ? value.toString() : undefined;
 }
 
 /**

@@ -5,10 +5,10 @@ import {
   type FieldItem,
   type FieldParameters,
   type FieldValue,
-  isToken,
   parseDictionary,
   parseItem,
   parseList,
+  tokenOf,
   writeDictionary,
   writeItem,
   writeList,
@@ -30,7 +30,8 @@ function base32(bytes: Uint8Array): string {
 
 function shownValue(value: FieldValue): unknown {
   if (value instanceof ArrayBuffer) return { __type: 'binary', value: base32(new Uint8Array(value)) };
-  return isToken(value) ? { __type: 'token', value: String(value) } : value;
+  const token = tokenOf(value);
+  return token === undefined ? value : { __type: 'token', value: token };
 }
 
 function shownParameters(parameters: FieldParameters): unknown {
