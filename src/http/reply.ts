@@ -1,8 +1,8 @@
-/** A whole answer, kept or made up in place of a handler's own, and how it is sent. */
+/** A whole answer that was kept, and how it is given again. */
 
 import { type IncomingMessage, STATUS_CODES, type ServerResponse } from 'node:http';
 
-/** Fields by their lower-case names; a field with several lines has several values. */
+/** Fields by their lower-case names; one with several lines has several values. */
 export type ReplyHeaders = Readonly<Record<string, string | readonly string[]>>;
 
 /** An answer, ready to be sent. */
@@ -17,7 +17,7 @@ export function isBodiless(status: number): boolean {
   return status < 200 || status === 204 || status === 304;
 }
 
-/** Sends it on Node's own response. Fields that are there already (CORS, security, request ids) stay, unless the reply has them, too. */
+/** Sends it on Node's own response. Fields that are there already (CORS, request ids) stay, unless the reply has them, too. */
 export function sendReply(request: IncomingMessage, response: ServerResponse, { status, headers, body }: Reply): void {
   response.statusCode = status;
   if (request.httpVersionMajor < 2) response.statusMessage = STATUS_CODES[status] ?? '';
@@ -27,12 +27,12 @@ export function sendReply(request: IncomingMessage, response: ServerResponse, { 
 }
 
 /** The same as a response of the web platform. */
-export function webReply({ status, headers, body }: Reply, head = false): Response {
+export function webReply({ status, headers, body }: Reply): Response {
   const fields = new Headers();
   for (const [name, value] of Object.entries(headers)) {
     if (typeof value === 'string') fields.set(name, value);
     else for (const line of value) fields.append(name, line);
   }
-  const none = head || isBodiless(status);
-  return new Response(none ? null : typeof body === 'string' ? body : new Uint8Array(body), { status, headers: fields });
+  const bytes = typeof body === 'string' ? body : new Uint8Array(body);
+  return new Response(isBodiless(status) ? null : bytes, { status, headers: fields });
 }

@@ -1,0 +1,67 @@
+/** The head of a request: what is looked at of it, whatever framework it came through. */
+
+/** A request, for those who need no more of it than this. */
+export interface RequestHead {
+  /** In upper case, as it stood in the request. */
+  readonly method: string;
+  /** What was asked for: path and query. */
+  readonly url: string;
+  /** Fields by their lower-case names. */
+  readonly headers: RequestFields;
+}
+
+/** Fields of a request as Node has them. */
+export type RequestFields = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** A request that shows its head as Node's does: Express's and Fastify's requests, Koa's context. */
+export interface NodeShaped {
+  readonly method?: string | undefined;
+  readonly url?: string | undefined;
+  readonly originalUrl?: string | undefined;
+  readonly headers: RequestFields;
+}
+
+/** A request of the web platform; Hono's context has it as `req.raw`. */
+export interface WebShaped {
+  readonly req: { readonly raw: WebRequest };
+}
+
+type WebRequest = Pick<Request, 'method' | 'url' | 'headers'>;
+
+/** Fields that say who asks: an answer to a request with one of these may be meant for nobody else. */
+const credentials: readonly string[] = ['authorization', 'cookie', 'x-api-key'];
+
+/**
+ * The head of a request. Express and its like cut the place of a router off `url`: what counts is what the client asked for, or two routers would be taken
+ * for one.
+ */
+export function headOf(request: NodeShaped | WebShaped | WebRequest): RequestHead {
+  if ('req' in request && 'raw' in request.req) return webHead(request.req.raw);
+  const given = request as NodeShaped | WebRequest;
+  if (typeof (given.headers as Headers).entries === 'function') return webHead(given as WebRequest);
+  const { method = 'GET', url = '/', originalUrl, headers } = given as NodeShaped;
+  return { method, url: originalUrl ?? url, headers };
+}
+
+function webHead({ method, url, headers }: WebRequest): RequestHead {
+  const fields = Object.create(null) as Record<string, string>;
+  headers.forEach((value, name) => {
+    fields[name] = value;
+  });
+  const { pathname, search } = new URL(url);
+  return { method, url: pathname + search, headers: fields };
+}
+
+/** One field, its lines joined; `undefined` if it is not there. */
+export function fieldOf({ headers }: RequestHead, name: string): string | undefined {
+  const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
+  return typeof value === 'object' ? value.join(', ') : value;
+}
+
+/** What the request says about who sends it, name and value by turns; empty if it says nothing. */
+export function credentialsOf(head: RequestHead): readonly string[] {
+  return credentials.flatMap((name) => {
+    const value = fieldOf(head, name);
+    return value === undefined ? [] : [name, value];
+  });
+}
