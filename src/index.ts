@@ -2,6 +2,7 @@
 
 export { pipeline, type Pipeline } from './core/pipeline.ts';
 export type { PipelineOptions } from './core/pipeline-options.ts';
+export type { Quota, QuotaOptions } from './core/quota.ts';
 export { definePolicy, fromMiddleware, type DriverDefinition, type GateDefinition, type Middleware } from './core/define.ts';
 export type { CallOptions } from './core/call-options.ts';
 export { isPriority, priorities, type Priority } from './core/priority.ts';

@@ -110,7 +110,8 @@ function place(layers: readonly Layer[], scope: Scope): Placed[] {
   });
 }
 
-function isNested(policy: AnyPolicy): policy is Nested {
+/** Whether it is a pipeline. */
+export function isNested(policy: AnyPolicy): policy is Nested {
   return typeof (policy as Partial<Nested>).inner === 'function';
 }
 

@@ -1,8 +1,10 @@
 import { type Admission, type Refusal, admit } from './admission.ts';
+import { limitedLayers, quotasAmong } from './allowance.ts';
 import type { Call, Work } from './call.ts';
 import { type CallOptions, type CallSettings, noOptions, readCallOptions, withKey } from './call-options.ts';
 import { systemClock, systemRandom } from './clock.ts';
 import {
+  type Layer,
   type LayerDescription,
   type Nested,
   checkPolicies,
@@ -23,6 +25,7 @@ import { type Duration, duration, readOptions, show } from './options.ts';
 import { Failure, type Outcome, type Settled } from './outcome.ts';
 import { type PipelineOptions, pipelineFields } from './pipeline-options.ts';
 import type { AnyPolicy, GatePolicy, Handler, PlainData, Policy } from './policy.ts';
+import { type Quota, type QuotaOptions, readKey } from './quota.ts';
 import { Scope } from './scope.ts';
 
 /** Policies around any function, outermost first. A pipeline is a policy itself and may stand inside another. */
@@ -54,6 +57,12 @@ export interface Pipeline<P extends Policies = Policies> extends Policy<SeesOf<P
     readonly closed: boolean;
     readonly policies: readonly PlainData[];
   };
+  /**
+   * What its rate limits allow calls with this key, and what is left now, outermost first; those that do not act are left out. Asking takes nothing.
+   *
+   * @throws OptionsError if `key` is no string
+   */
+  quotas(options?: QuotaOptions): readonly Quota[];
   /** Advice on doubtful orders and values; empty if there is none. */
   lint(): readonly Advice[];
   /** Admits nothing any more, lets what runs finish for up to `drain` (default: 30 s), then aborts the rest. */
@@ -89,6 +98,7 @@ class PolicyPipeline implements Nested {
   readonly #frame: Frame;
   readonly #life: Life;
   #gates: ReturnType<typeof gatesOf> | undefined;
+  #limited: readonly Layer[] | undefined;
 
   constructor(policies: readonly AnyPolicy[], given: PipelineOptions) {
     if (!Array.isArray(policies)) checkPolicies('pipeline', policies);
@@ -163,6 +173,12 @@ class PolicyPipeline implements Nested {
     readonly policies: readonly PlainData[];
   } {
     return { name: this.name, active: this.#life.active, closed: this.#life.closed, policies: snapshotLayers(this.layers) };
+  }
+
+  quotas(options?: QuotaOptions): readonly Quota[] {
+    const key = readKey(`${this.name}.quotas`, options);
+    this.#limited ??= limitedLayers(this.layers);
+    return quotasAmong(this.#limited, key, this.#scope.clock.now());
   }
 
   lint(): readonly Advice[] {

@@ -2,6 +2,7 @@ import type { Call } from './call.ts';
 import { Frame } from './frame.ts';
 import type { Mode } from './mode.ts';
 import type { Outcome } from './outcome.ts';
+import type { Quota } from './quota.ts';
 import type { Scope } from './scope.ts';
 import { ModedGate, ModedReaction, modedHandler } from './shadowing.ts';
 import type { Gate, Reaction, Stage } from './stage.ts';
@@ -29,6 +30,8 @@ export interface AnyPolicy {
   snapshot(): PlainData;
   /** The resolved options, as plain data. */
   describe(): PlainData;
+  /** What a rate limit allows calls with this key, and what is left at `now` (ms): asking takes nothing, and keeps nothing for the key. `name`: what to call it. */
+  quotasFor?(key: string | undefined, name: string, now: number): readonly Quota[];
   /** True if the policy asks which call the code that calls it runs in (see `currentCall`). */
   readonly tracks?: boolean;
 }

@@ -22,6 +22,7 @@ import type { Alarm } from '../core/alarm.ts';
 import type { Call } from '../core/call.ts';
 import { type Fields, count, readOptions } from '../core/options.ts';
 import type { GatePolicy, PlainData } from '../core/policy.ts';
+import type { Quota } from '../core/quota.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Gate } from '../core/stage.ts';
 import { strainedAmong } from '../core/strain.ts';
@@ -127,6 +128,21 @@ class CompositePolicy extends SharedLimiter<Meters, Costs, readonly unknown[]> i
     });
   }
 
+  get unit(): Costs {
+    return this.limits.map((limit) => limit.unit);
+  }
+
+  /** Of each limit by itself; where no call passes, none of them is away for longer than the call would be. */
+  remainders(policy: string, now: number, patience: number): readonly Quota[] {
+    const quotas: Quota[] = [];
+    for (const limit of this.limits) quotas.push(...limit.remainders(limit.name ?? `${policy} (${limit.kind})`, now, patience));
+    const waits = this.waiting > 0;
+    if (!this.begun || (!waits && quotas.every(passes))) return quotas;
+    const turn = this.turn(now, patience);
+    if (waits) return quotas.map((quota) => ({ ...quota, remaining: 0, reset: turn }));
+    return quotas.map((quota) => (passes(quota) ? quota : { ...quota, reset: Math.min(quota.reset, turn) }));
+  }
+
   isFree(costs: Costs): boolean {
     return costs.every((cost) => cost === undefined);
   }
@@ -161,6 +177,11 @@ class CompositePolicy extends SharedLimiter<Meters, Costs, readonly unknown[]> i
     // Others use the limits too: a turn cannot be booked for an earlier time than now.
     return (this.#ownLine = new WaitingLine(this.meter, bell, 0));
   }
+}
+
+/** Whether a call that costs 1 would pass. */
+function passes({ remaining, limit }: Quota): boolean {
+  return remaining >= Math.min(1, limit);
 }
 
 function nameOf({ kind, name = kind }: AnyLimiter): PlainData {

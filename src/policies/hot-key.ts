@@ -28,11 +28,12 @@ import { type CommonSettings, type Mode, type PolicyOptions, commonFields } from
 import { type Duration, type Fields, count, duration, fn, readOptions, show } from '../core/options.ts';
 import { type Failure, refuse } from '../core/outcome.ts';
 import { type GatePolicy, type Handler, type PlainData, mountAlone } from '../core/policy.ts';
+import { type Quota, noQuotas } from '../core/quota.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Gate } from '../core/stage.ts';
 import { STRAIN } from '../core/strain.ts';
 import { type KeysOf, idsOf, keep, shown } from './hot-key/ids.ts';
-import { type HotKeyEntry, type HotKeySnapshot, entriesOf, overview } from './hot-key/overview.ts';
+import { type HotKeyEntry, type HotKeySnapshot, entriesOf, hotAmong, overview, quotasOf } from './hot-key/overview.ts';
 import { type KeyLimit, valuesField } from './hot-key/values.ts';
 
 /** Options of {@link hotKey}. */
@@ -137,18 +138,18 @@ class HotKeyPolicy implements HotKey {
   }
 
   hottest(): HotKeyEntry[] {
-    const keys = this.#looked();
-    return keys === undefined ? [] : entriesOf(keys);
+    return entriesOf(this.#looked());
+  }
+
+  quotasFor(key: string | undefined, name: string, now: number): readonly Quota[] {
+    return this.settings.key === undefined ? quotasOf(this.#looked(), key, name, now) : noQuotas;
   }
 
   /** Of its keys one is hot and has nearly used up its limit. */
   strained(call: Call): boolean {
-    const keys = this.#looked();
     const now = this.#clock?.now() ?? 0;
-    return this.idsOf(call, call.scope).some((id) => {
-      const account = keys?.find(id);
-      return account?.hot === true && account.meter.available(now) < (1 - STRAIN) * account.meter.limit.burst;
-    });
+    const hot = hotAmong(this.#looked(), this.idsOf(call, call.scope));
+    return hot.some(({ meter }) => meter.available(now) < (1 - STRAIN) * meter.limit.burst);
   }
 
   atRest(): boolean {
@@ -157,8 +158,7 @@ class HotKeyPolicy implements HotKey {
   }
 
   snapshot(): HotKeySnapshot {
-    const keys = this.#looked();
-    return keys === undefined ? { watched: 0, hot: 0, crowded: 0 } : overview(keys);
+    return overview(this.#looked());
   }
 
   describe(): PlainData {

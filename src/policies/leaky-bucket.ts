@@ -125,7 +125,7 @@ class LeakyBucketPolicy extends BucketLimiter<PacedBucket, Charge> implements Le
     return this.waiting === 0 ? this.meter.excess(now) : Math.min(delay, burst) + (this.wait(1, now) * rate) / per;
   }
 
-  override patience(call: Call): number {
+  override patience(call: Call | undefined): number {
     return Math.min(this.meter.longest, super.patience(call));
   }
 

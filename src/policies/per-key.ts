@@ -14,6 +14,7 @@
  */
 
 import { LRUCache } from 'lru-cache';
+import { quotasOf } from '../core/allowance.ts';
 import type { Call } from '../core/call.ts';
 import { OptionsError, RejectedError } from '../core/errors.ts';
 import { made } from '../core/made.ts';
@@ -21,6 +22,7 @@ import { type Duration, type Fields, count, duration, oneOf, readOptions, show }
 import { type CommonSettings, type Mode, type PolicyOptions, commonFields } from '../core/mode.ts';
 import { type Failure, type Outcome, refuse } from '../core/outcome.ts';
 import { type GatePolicy, type Handler, type PlainData, mountAlone } from '../core/policy.ts';
+import { type Quota, noQuotas } from '../core/quota.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Gate, Narrowing } from '../core/stage.ts';
 import type { Entered, Resting } from './per-key/holdings.ts';
@@ -143,6 +145,12 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
     return mountAlone(this, next, scope);
   }
 
+  /** A key that nobody has come with is allowed what a new policy allows. */
+  quotasFor(key: string | undefined, name: string, now: number): readonly Quota[] {
+    if (key === undefined) return noQuotas;
+    return this.registry.quotas(key, name, now) ?? this.#quotasOfNew(key, name, now);
+  }
+
   strained(call: Call): boolean {
     return call.key !== undefined && this.registry.isStrained(call.key, call);
   }
@@ -156,6 +164,15 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
     const { max, idle, missing } = this.settings;
     const each = this.#factory.length > 0 ? undefined : this.#specimen;
     return { max, idle, missing, each: each === undefined ? 'by key' : { kind: each.kind, ...each.describe() } };
+  }
+
+  #quotasOfNew(key: string, name: string, now: number): readonly Quota[] {
+    if (this.#factory.length === 0) return quotasOf(this.#specimen as Child, key, name, now);
+    try {
+      return quotasOf(this.#factory(key), key, name, now);
+    } catch {
+      return noQuotas; // the call will be told
+    }
   }
 
   /** What the factory makes of a key that nobody has. One that takes the key may not know it, so what is wrong with it only counts for a real key. */

@@ -1,9 +1,11 @@
 import type { Meter, Portable } from '../algorithms/meters/meter.ts';
 import { Rows } from '../algorithms/rows.ts';
+import { quotasOf } from '../core/allowance.ts';
 import type { Call } from '../core/call.ts';
 import { Kept } from '../core/kept.ts';
 import { Failure, type Outcome } from '../core/outcome.ts';
 import type { GatePolicy } from '../core/policy.ts';
+import type { Quota } from '../core/quota.ts';
 import type { Scope } from '../core/scope.ts';
 import type { Narrowing } from '../core/stage.ts';
 import { strainedAmong } from '../core/strain.ts';
@@ -137,6 +139,13 @@ export class Ledger<Child extends GatePolicy> {
     const own = this.ownOf(row);
     if (own !== undefined) return strainedAmong([own.policy], call) !== undefined;
     return this.#as(row, () => strainedAmong([this.#standIn.policy], call) !== undefined);
+  }
+
+  quotas(row: number, name: string, now: number): readonly Quota[] {
+    const own = this.ownOf(row);
+    return own === undefined
+      ? this.#as(row, () => quotasOf(this.#standIn.policy, undefined, name, now))
+      : quotasOf(own.policy, undefined, name, now);
   }
 
   /** What was given to this row. */

@@ -1,4 +1,4 @@
-import type { Meter } from './meter.ts';
+import type { CountedMeter } from './meter.ts';
 import { Bucket, Charge } from './token-bucket.ts';
 
 /** How a rate follows what a service bears. Rates are per second. */
@@ -37,7 +37,7 @@ function plateau(former: number, { beta, scale }: Pick<Cubic, 'beta' | 'scale'>)
  * rate drops at every such answer, and rises along a cubic curve with the others. As in the AWS SDKs ("adaptive" retry mode), save one thing: calls that
  * were sent before the rate last dropped do not make it drop again, or all that were under way at the time would bring it down to nothing.
  */
-export class CubicRate implements Meter<number, Charge> {
+export class CubicRate implements CountedMeter<Charge> {
   readonly cubic: Cubic;
   /** Whether the service has ever said that it is asked too often. */
   engaged = false;
@@ -68,6 +68,14 @@ export class CubicRate implements Meter<number, Charge> {
     return this.engaged ? this.#bucket.limit.burst : Infinity;
   }
 
+  get capacity(): number {
+    return this.burst;
+  }
+
+  get period(): number {
+    return this.#bucket.period;
+  }
+
   /** The latest time that it knows of, ms. */
   get at(): number {
     return this.#bucket.at;
@@ -76,6 +84,10 @@ export class CubicRate implements Meter<number, Charge> {
   /** Calls that may pass at once at `now`. */
   available(now: number): number {
     return this.engaged ? this.#bucket.available(now) : Infinity;
+  }
+
+  reach(level: number, now: number): number {
+    return this.engaged ? this.#bucket.reach(level, now) : 0;
   }
 
   /** A call that costs more than the bucket holds waits for a full one, and what is missing comes out of what follows. */

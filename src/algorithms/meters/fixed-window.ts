@@ -1,4 +1,4 @@
-import { type Meter, type Portable, ROUNDING } from './meter.ts';
+import { type CountedMeter, type Portable, ROUNDING } from './meter.ts';
 import { OwnTime } from './own-time.ts';
 
 /** So much in each window of so many ms. */
@@ -18,7 +18,7 @@ export interface Share {
  * multiples of their length; it closes exactly one length later. What does not fit goes into windows to come, whole if one can hold it, and
  * nobody gets in before it.
  */
-export class FixedWindow extends OwnTime implements Meter<number, Share>, Portable {
+export class FixedWindow extends OwnTime implements CountedMeter<Share>, Portable {
   limit: WindowLimit;
   /** The last window that something was taken from: from when to when, and how much. */
   #opens = 0;
@@ -38,10 +38,18 @@ export class FixedWindow extends OwnTime implements Meter<number, Share>, Portab
     this.#phase = aligned ? 0 : undefined;
   }
 
+  get capacity(): number {
+    return this.limit.limit;
+  }
+
+  get period(): number {
+    return this.limit.window;
+  }
+
   /** What is left of the window at `now`, less what was taken from windows to come. */
   available(now: number): number {
     const { limit, window } = this.limit;
-    const time = this.present(now);
+    const time = this.present(now) + this.slack(now);
     if (time < this.#shut) return 0;
     if (!this.#runs(time)) return limit;
     const ahead = Math.max(0, Math.ceil((this.#opens - time) / window));
@@ -58,6 +66,10 @@ export class FixedWindow extends OwnTime implements Meter<number, Share>, Portab
   left(now: number): number {
     const time = this.present(now);
     return Math.max(this.#runs(time) ? this.#closes : this.#end(time), this.#shut) - time;
+  }
+
+  reach(level: number, now: number): number {
+    return this.wait(level, now);
   }
 
   wait(cost: number, now: number): number {

@@ -22,6 +22,18 @@ export interface Meter<Cost = number, Receipt = unknown> {
   copy(): Meter<Cost, Receipt>;
 }
 
+/** A meter of something that can be counted. */
+export interface CountedMeter<Receipt = unknown> extends Meter<number, Receipt> {
+  /** The most that is ever there; `Infinity` if there is no limit. */
+  readonly capacity: number;
+  /** How long it takes until that is there again after all was taken, ms. */
+  readonly period: number;
+  /** What is left at `now`; below 0: what is owed. */
+  available(now: number): number;
+  /** Milliseconds until `level` is left, if nobody takes any; 0 if it is now, `Infinity` if waiting does not help. `level` is at most the capacity. */
+  reach(level: number, now: number): number;
+}
+
 /** A meter whose state is so many numbers and nothing else: written down, it can be taken on by another one with the same limit. */
 export interface Portable {
   /** How many; 0 if this one's state is more than that. */

@@ -1,5 +1,5 @@
 import type { WindowLimit } from './fixed-window.ts';
-import { type Meter, ROUNDING } from './meter.ts';
+import { type CountedMeter, ROUNDING } from './meter.ts';
 import { OwnTime } from './own-time.ts';
 
 /** What was taken, and when, own time. */
@@ -18,7 +18,7 @@ const FINEST = 64;
  * Memory is bounded by the limit, or 64: calls that cost less than 1 may be more than that, and then those that come close after one another count as
  * one, which came with the last of them.
  */
-export class SlidingLog extends OwnTime implements Meter<number, LogEntry> {
+export class SlidingLog extends OwnTime implements CountedMeter<LogEntry> {
   limit: WindowLimit;
   /** Times and costs of the entries, two rings; times never go down. */
   #times: number[] = [];
@@ -38,6 +38,14 @@ export class SlidingLog extends OwnTime implements Meter<number, LogEntry> {
     this.limit = limit;
   }
 
+  get capacity(): number {
+    return this.limit.limit;
+  }
+
+  get period(): number {
+    return this.limit.window;
+  }
+
   /** Entries that it remembers. */
   get size(): number {
     return this.#size;
@@ -45,11 +53,15 @@ export class SlidingLog extends OwnTime implements Meter<number, LogEntry> {
 
   /** What is left at `now`; nothing while something is booked ahead. */
   available(now: number): number {
-    const time = this.present(now);
+    const time = this.present(now) + this.slack(now);
     if (this.#last > time) return 0;
     let sum = this.#sum;
     for (let i = 0; i < this.#size && this.#time(i) + this.limit.window <= time; i++) sum -= this.#cost(i);
     return Math.max(0, this.limit.limit - sum);
+  }
+
+  reach(level: number, now: number): number {
+    return this.wait(level, now);
   }
 
   wait(cost: number, now: number): number {

@@ -1,5 +1,5 @@
 import type { WindowLimit } from './fixed-window.ts';
-import { type Meter, type Portable, ROUNDING } from './meter.ts';
+import { type CountedMeter, type Portable, ROUNDING } from './meter.ts';
 import { OwnTime } from './own-time.ts';
 
 /** What was taken, and in which segment. */
@@ -20,7 +20,7 @@ const MOST_WRITTEN = 64;
  *
  * After Desgats, "How we built rate limiting capable of scaling to millions of domains", Cloudflare, 2017.
  */
-export class SlidingWindow extends OwnTime implements Meter<number, Entry>, Portable {
+export class SlidingWindow extends OwnTime implements CountedMeter<Entry>, Portable {
   limit: WindowLimit;
   readonly #segments: number;
   /** What was taken in the segment `#head`, and in those before it; a ring, by number. */
@@ -37,6 +37,14 @@ export class SlidingWindow extends OwnTime implements Meter<number, Entry>, Port
     this.#counts = Array<number>(segments + 1).fill(0);
   }
 
+  get capacity(): number {
+    return this.limit.limit;
+  }
+
+  get period(): number {
+    return this.limit.window;
+  }
+
   /** What counts at `now`. */
   estimate(now: number): number {
     return this.#estimate(Math.max(this.present(now), this.#last));
@@ -45,6 +53,10 @@ export class SlidingWindow extends OwnTime implements Meter<number, Entry>, Port
   /** What is left at `now`; nothing while something is booked ahead. */
   available(now: number): number {
     return this.#last > this.present(now) ? 0 : Math.max(0, this.limit.limit - this.estimate(now));
+  }
+
+  reach(level: number, now: number): number {
+    return this.wait(level, now);
   }
 
   wait(cost: number, now: number): number {

@@ -1,5 +1,5 @@
 import { Lows } from './lows.ts';
-import { type Meter, type Portable, ROUNDING, leeway } from './meter.ts';
+import { type CountedMeter, type Portable, ROUNDING, leeway } from './meter.ts';
 
 /** What a bucket allows: so many tokens come back in each `per` ms, until `burst` are there. */
 export interface Limit {
@@ -26,7 +26,7 @@ export class Charge {
  *
  * After Turner, "New Directions in Communications", IEEE Communications Magazine 24(10), 1986; reservations as in Go's `x/time/rate`.
  */
-export class Bucket implements Meter<number, Charge>, Portable {
+export class Bucket implements CountedMeter<Charge>, Portable {
   limit: Limit;
   /** Tokens at the time `at`. */
   tokens: number;
@@ -39,6 +39,15 @@ export class Bucket implements Meter<number, Charge>, Portable {
     this.limit = limit;
     this.tokens = tokens;
     this.at = now;
+  }
+
+  get capacity(): number {
+    return this.limit.burst;
+  }
+
+  get period(): number {
+    const { rate, per, burst } = this.limit;
+    return rate > 0 ? (burst * per) / rate : per;
   }
 
   /** Tokens at `now`. */

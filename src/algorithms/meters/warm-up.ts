@@ -1,4 +1,4 @@
-import { type Meter, type Portable, leeway } from './meter.ts';
+import { type CountedMeter, type Portable, ROUNDING, leeway } from './meter.ts';
 
 /** What a warm-up allows. */
 export interface Warmth {
@@ -31,7 +31,7 @@ export interface Charge {
  * Two numbers of state: how far takings are ahead of time, and how cold it is. With no warm-up and some slack it is a bucket that is paid for afterwards. After
  * `SmoothWarmingUp` and `SmoothBursty` in Guava's `RateLimiter`.
  */
-export class Warming implements Meter<number, Charge>, Portable {
+export class Warming implements CountedMeter<Charge>, Portable {
   warmth: Warmth;
   /** 0: warm, 1: as cold as can be; at the time `at`. */
   cold: number;
@@ -55,6 +55,18 @@ export class Warming implements Meter<number, Charge>, Portable {
     this.cold = this.#coldest;
   }
 
+  /** How many pass at once when it is warm and has saved up all it can. */
+  get capacity(): number {
+    if (this.#interval === 0) return Infinity;
+    const most = 1 + this.warmth.slack / this.#interval;
+    const whole = Math.round(most);
+    return Math.abs(most - whole) <= whole * ROUNDING ? whole : most;
+  }
+
+  get period(): number {
+    return this.capacity * this.#interval;
+  }
+
   /** How many permits per `per` it gives at `now`: from `rate / coldFactor` when cold to `rate` when warm. */
   pace(now: number): number {
     const above = Math.max(0, this.coldness(now) * this.#most - this.#plain);
@@ -75,6 +87,15 @@ export class Warming implements Meter<number, Charge>, Portable {
     const stored = this.coldness(now) * this.#most;
     const left = this.#worth(stored) - Math.min(this.warmth.slack, Math.max(0, saved));
     return 1 + stored - (left < 0 ? left / this.#interval : this.#bought(left));
+  }
+
+  /** The last one of them may be paid for afterwards. */
+  reach(level: number, now: number): number {
+    if (level <= 0 || this.#interval === 0) return 0;
+    const time = this.#price(level - 1, this.coldness(now));
+    if (this.warmth.rate === 0 || time > this.warmth.slack + leeway(now)) return Infinity;
+    const missing = time + this.#debt(now);
+    return missing <= leeway(now) ? 0 : missing;
   }
 
   wait(cost: number, now: number): number {
@@ -163,8 +184,9 @@ export class Warming implements Meter<number, Charge>, Portable {
   }
 
   /** Time that `cost` permits take, ms: first those that were put aside, then fresh ones. */
-  #price(cost: number): number {
-    const stored = this.cold * this.#most;
+  #price(cost: number, cold: number = this.cold): number {
+    if (cost <= 0) return 0;
+    const stored = cold * this.#most;
     return this.#worth(stored) - this.#worth(Math.max(0, stored - cost)) + Math.max(0, cost - stored) * this.#interval;
   }
 

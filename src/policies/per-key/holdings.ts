@@ -1,7 +1,9 @@
+import { quotasOf } from '../../core/allowance.ts';
 import type { Call } from '../../core/call.ts';
 import { Kept, type KeptPass } from '../../core/kept.ts';
 import type { Failure } from '../../core/outcome.ts';
 import type { GatePolicy } from '../../core/policy.ts';
+import type { Quota } from '../../core/quota.ts';
 import type { Scope } from '../../core/scope.ts';
 import { strainedAmong } from '../../core/strain.ts';
 import { type Ledger, type RowPass, ledgerFor } from '../../stores/ledger.ts';
@@ -65,6 +67,11 @@ export class Holdings<Child extends GatePolicy> {
   isStrained(held: Held<Child>, call: Call): boolean {
     if (typeof held === 'number') return this.#rows.isStrained(held, call);
     return strainedAmong([held.policy], call) !== undefined;
+  }
+
+  /** What a key is allowed for whom this is held. */
+  quotas(held: Held<Child>, key: string, name: string, now: number): readonly Quota[] {
+    return typeof held === 'number' ? this.#rows.quotas(held, name, now) : quotasOf(held.policy, key, name, now);
   }
 
   /** The policy. Where only its numbers were held, one that `make` makes takes them on, if it can, and is held from now on. */

@@ -4,6 +4,7 @@ import { Audience } from '../../core/audience.ts';
 import type { Call } from '../../core/call.ts';
 import { detach, identify } from '../../core/digest.ts';
 import type { GatePolicy } from '../../core/policy.ts';
+import type { Quota } from '../../core/quota.ts';
 import type { Scope } from '../../core/scope.ts';
 import { type Entered, type Held, Holdings } from './holdings.ts';
 
@@ -78,6 +79,13 @@ export class Registry<Child extends GatePolicy> {
   isStrained(key: string, call: Call): boolean {
     const held = this.#own.peek(identify(key));
     return held !== undefined && this.#holdings.isStrained(held, call);
+  }
+
+  /** What this key is allowed; `undefined` if nothing is held for it. */
+  quotas(key: string, name: string, now: number): readonly Quota[] | undefined {
+    const id = identify(key);
+    const held = this.#own.peek(id) ?? this.#busyAt(String(id), now);
+    return held === undefined ? undefined : this.#holdings.quotas(held, key, name, now);
   }
 
   /** A pipeline mounts it. */

@@ -1,4 +1,5 @@
-import { CountedLimiter, type CountedMeter } from './counted-limiter.ts';
+import type { CountedMeter } from '../../algorithms/meters/meter.ts';
+import { CountedLimiter } from './counted-limiter.ts';
 
 /** A meter to which something comes back all the time. */
 interface BucketMeter<Receipt> extends CountedMeter<Receipt> {

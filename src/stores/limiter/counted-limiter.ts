@@ -1,12 +1,8 @@
-import type { Meter } from '../../algorithms/meters/meter.ts';
+import type { CountedMeter } from '../../algorithms/meters/meter.ts';
 import type { Call } from '../../core/call.ts';
+import { type Quota, noQuotas } from '../../core/quota.ts';
+import { remainderOf } from './remainder.ts';
 import { SharedLimiter } from './shared-limiter.ts';
-
-/** A meter of something that can be counted. */
-export interface CountedMeter<Receipt> extends Meter<number, Receipt> {
-  /** What is left at `now`; below 0: what is owed. */
-  available(now: number): number;
-}
 
 /** A rate limiter whose calls cost a number each. */
 export abstract class CountedLimiter<Kind extends CountedMeter<Receipt>, Receipt> extends SharedLimiter<Kind, number, Receipt> {
@@ -31,6 +27,19 @@ export abstract class CountedLimiter<Kind extends CountedMeter<Receipt>, Receipt
 
   isFree(cost: number): boolean {
     return cost === 0;
+  }
+
+  get unit(): number {
+    return Math.min(1, this.meter.capacity);
+  }
+
+  remainders(policy: string, now: number, patience: number): readonly Quota[] {
+    if (this.meter.capacity === Infinity) return noQuotas;
+    const at = this.begun ? now : this.present;
+    const quota = remainderOf(policy, this.meter, at);
+    if (this.waiting === 0 && quota.remaining >= this.unit) return [quota];
+    const { limit, window, remaining } = quota;
+    return [{ policy, limit, window, remaining: this.waiting > 0 ? 0 : remaining, reset: this.turn(at, patience) }];
   }
 
   /** By its clock; 0 before it has one. */

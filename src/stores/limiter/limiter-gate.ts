@@ -41,8 +41,8 @@ export interface Limiting<Cost, Receipt> {
   wait(cost: Cost, now: number): number;
   /** How long until the first of those who wait has its turn. */
   next(now: number): number;
-  /** How long a call may be kept waiting. */
-  patience(call: Call): number;
+  /** How long a call may be kept waiting; `undefined`: any that is nothing special. */
+  patience(call: Call | undefined): number;
   /** Takes what a call costs, which must fit. */
   take(cost: Cost, now: number): Receipt;
   /** Puts back what was taken and not used after all. */

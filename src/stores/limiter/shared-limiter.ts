@@ -1,4 +1,4 @@
-import { LATENESS, type Meter } from '../../algorithms/meters/meter.ts';
+import { LATENESS, type Meter, exceeds } from '../../algorithms/meters/meter.ts';
 import { Turn, WaitingLine } from '../../algorithms/meters/waiting-line.ts';
 import { Alarm } from '../../core/alarm.ts';
 import type { Call } from '../../core/call.ts';
@@ -7,6 +7,7 @@ import type { Mode } from '../../core/mode.ts';
 import type { Failure } from '../../core/outcome.ts';
 import { type GatePolicy, type Handler, type PlainData, mountAlone } from '../../core/policy.ts';
 import { rankOf } from '../../core/priority.ts';
+import type { Quota } from '../../core/quota.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Gate } from '../../core/stage.ts';
 import { Door, LimiterGate, type Limiting } from './limiter-gate.ts';
@@ -42,6 +43,12 @@ export abstract class SharedLimiter<Kind extends Meter<Cost, Receipt>, Cost, Rec
   abstract priceOf(call: Call): Cost;
 
   abstract isFree(cost: Cost): boolean;
+
+  /** What a call costs that costs 1, or all that there ever is. */
+  abstract get unit(): Cost;
+
+  /** What it allows and what is left, for calls that are kept waiting no longer than `patience` (ms). */
+  abstract remainders(policy: string, now: number, patience: number): readonly Quota[];
 
   get fixedPrice(): Cost | undefined {
     return undefined;
@@ -88,9 +95,13 @@ export abstract class SharedLimiter<Kind extends Meter<Cost, Receipt>, Cost, Rec
     return this.#line?.next(now) ?? 0;
   }
 
-  patience(call: Call): number {
+  quotasFor(_key: string | undefined, name: string, now: number): readonly Quota[] {
+    return this.remainders(name, now, this.patience(undefined));
+  }
+
+  patience(call: Call | undefined): number {
     const { maxWait, borrow } = this.terms;
-    return borrow === undefined || call.rank < rankOf(borrow.priority) ? maxWait : Math.max(maxWait, borrow.maxWait);
+    return borrow === undefined || call === undefined || call.rank < rankOf(borrow.priority) ? maxWait : Math.max(maxWait, borrow.maxWait);
   }
 
   take(cost: Cost, now: number): Receipt {
@@ -129,6 +140,19 @@ export abstract class SharedLimiter<Kind extends Meter<Cost, Receipt>, Cost, Rec
   /** Whether it is as good as new, those who wait aside. */
   atRest(now: number): boolean {
     return this.waiting === 0 && this.meter.isFresh(now);
+  }
+
+  /** How long until a call that costs 1 is let in or, if it may be kept waiting, would be; 0 if it passes. */
+  protected turn(now: number, patience: number): number {
+    const wait = this.wait(this.unit, now);
+    const next = this.waiting >= this.terms.maxQueue ? this.next(now) : 0;
+    if (exceeds(wait, patience, now)) return Math.max(wait - patience, next);
+    return next > 0 ? next : wait;
+  }
+
+  /** Whether a pipeline has mounted it. */
+  protected get begun(): boolean {
+    return this.#clock !== undefined;
   }
 
   /** The present, by its clock; `undefined` before it has one. */

@@ -1,9 +1,10 @@
 import type { WindowLimit } from '../../algorithms/meters/fixed-window.ts';
+import type { CountedMeter } from '../../algorithms/meters/meter.ts';
 import type { OptionProblem } from '../../core/errors.ts';
 import { type Duration, type Field, type Fields, duration, numeric, readOptions } from '../../core/options.ts';
 import type { GatePolicy, PlainData } from '../../core/policy.ts';
 import { STRAIN } from '../../core/strain.ts';
-import { CountedLimiter, type CountedMeter } from './counted-limiter.ts';
+import { CountedLimiter } from './counted-limiter.ts';
 import { type LimiterOptions, type LimiterTerms, described, limiterFields } from './terms.ts';
 
 /** Options that limiters of so much per window share. */
