@@ -54,7 +54,7 @@ export class Call implements Cancellable {
   /** Calls derived from this one, linked through `#sibling`. */
   #child: Call | undefined = undefined;
   #sibling: Call | undefined = undefined;
-  /** Work of this call that was left behind and still runs. */
+  /** Work of this call that was left behind and still runs, and answers that are still coming in. */
   leftovers: Leftovers | undefined = undefined;
 
   /** @internal */
@@ -250,8 +250,8 @@ export class Call implements Cancellable {
     if (this.#options.signal !== undefined) unsubscribe(this.#options.signal, this);
   }
 
-  /** Runs `then` once no abandoned work of this call is left; answers false (and forgets `then`) if there is none. */
-  whenQuiet(then: () => void): boolean {
-    return this.leftovers?.whenQuiet(then) ?? false;
+  /** Runs `then` once no abandoned work of this call is left, or no answer still coming in; answers false (and forgets `then`) if there is none. */
+  whenQuiet(then: () => void, incoming = false): boolean {
+    return this.leftovers?.whenQuiet(then, incoming) ?? false;
   }
 }

@@ -2,29 +2,35 @@ import type { Call } from './call.ts';
 import { discard } from './disposal.ts';
 import { type Outcome, isFailure, thrown } from './outcome.ts';
 
-/** Work that a timeout or an abort left behind and that still runs: who wants to know when it ends. */
+/** Work that a timeout or an abort left behind and that still runs, or an answer that is still coming in: who wants to know when it ends. */
 export type Leftover = (() => void)[];
 
 /** What calls left behind, and who waits for the end of it. */
 export class Leftovers {
   readonly #running = new Set<Leftover>();
+  /** Of these, answers that are still coming in. */
+  #incoming: Set<Leftover> | undefined = undefined;
 
-  add(leftover: Leftover): void {
+  add(leftover: Leftover, incoming = false): void {
     this.#running.add(leftover);
+    if (incoming) (this.#incoming ??= new Set()).add(leftover);
   }
 
   delete(leftover: Leftover): void {
     this.#running.delete(leftover);
+    this.#incoming?.delete(leftover);
   }
 
-  /** Runs `then` once nothing is left; answers false (and forgets `then`) if nothing is. */
-  whenQuiet(then: () => void): boolean {
-    let count = this.#running.size;
+  /** Runs `then` once nothing is left, or of answers that are coming in nothing; answers false (and forgets `then`) if nothing is. */
+  whenQuiet(then: () => void, incoming: boolean): boolean {
+    const waited = incoming ? this.#incoming : this.#running;
+    if (waited === undefined) return false;
+    let count = waited.size;
     const ended = (): void => {
       if (--count === 0) then();
     };
-    for (const leftover of this.#running) leftover.push(ended);
-    return this.#running.size > 0;
+    for (const leftover of waited) leftover.push(ended);
+    return waited.size > 0;
   }
 }
 

@@ -4,6 +4,7 @@ import { Call, type Work } from './call.ts';
 import { type CallSettings, noOptions } from './call-options.ts';
 import { currentCall, present } from './context.ts';
 import { DeadlineExceededError, ShutdownError, TimeoutError } from './errors.ts';
+import { inFull } from './incoming.ts';
 import { made } from './made.ts';
 import { Failure, type Outcome, refuse } from './outcome.ts';
 import { type GatePolicy, mountAlone } from './policy.ts';
@@ -48,6 +49,11 @@ export class Life {
 
   /** Closes the books on a call. */
   close(call: Call, outcome: Outcome): void {
+    // An answer that is still coming in is under way: a deadline, an abort and the end of the pipeline cut it short.
+    if (call.leftovers === undefined || !call.whenQuiet(() => this.#end(call, inFull(outcome)), true)) this.#end(call, outcome);
+  }
+
+  #end(call: Call, outcome: Outcome): void {
     call.alarm?.clear();
     call.unfollow();
     call.madeIn = undefined;

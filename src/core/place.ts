@@ -1,4 +1,5 @@
 import type { Call } from './call.ts';
+import { inFull } from './incoming.ts';
 import { type Failure, type Outcome, retryAfterOf, thrown } from './outcome.ts';
 import type { Scope } from './scope.ts';
 import type { Gate, Reaction, Stage } from './stage.ts';
@@ -14,6 +15,8 @@ export class Place {
   readonly narrows: boolean;
   /** What it gives is held until the work has really ended. */
   readonly holds: boolean;
+  /** It is told as soon as there is an answer, also if that is still coming in. */
+  readonly hasty: boolean;
   /** It wants to know of calls on their way in, though it only acts on outcomes. */
   readonly begins: boolean;
   /** It asks for the time when the outcome is there. */
@@ -30,6 +33,7 @@ export class Place {
     this.isGate = gate !== undefined;
     this.narrows = gate?.narrows === true;
     this.holds = gate?.until === 'work';
+    this.hasty = gate?.until === 'answer';
     this.begins = reaction?.begin !== undefined;
     this.timed = gate !== undefined && gate.timeless !== true;
     this.#gate = gate ?? noGate;
@@ -61,7 +65,7 @@ export class Place {
   /** Tells the gate how the call ended: that its work ran, at once or when what is left of it has ended, or that it did not. */
   tell(call: Call, pass: unknown, outcome: Outcome, now: number): void {
     if (!call.started) this.takeBack(pass, now);
-    else if (!this.holds || !this.#later(call, pass, outcome)) this.#settleNow(pass, outcome, now);
+    else if (call.leftovers === undefined || this.hasty || !this.#later(call, pass, outcome)) this.#settleNow(pass, outcome, now);
   }
 
   /** Whether the reaction has something to do about the outcome. */
@@ -82,7 +86,7 @@ export class Place {
   }
 
   #later(call: Call, pass: unknown, outcome: Outcome): boolean {
-    return call.whenQuiet(() => this.#settleNow(pass, outcome, this.scope.clock.now()));
+    return call.whenQuiet(() => this.#settleNow(pass, inFull(outcome), this.scope.clock.now()), !this.holds);
   }
 
   #settleNow(pass: unknown, outcome: Outcome, now: number): void {

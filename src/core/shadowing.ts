@@ -14,7 +14,7 @@ type Maker<T> = (scope: Scope) => T;
  */
 export class ModedGate implements Gate<ModedPass> {
   readonly narrows = true;
-  readonly until: 'work' | undefined;
+  readonly until: Gate['until'];
   readonly timeless: boolean;
   readonly #mode: Mode;
   readonly #scope: Scope;

@@ -15,8 +15,11 @@ export interface Gate<Pass = unknown> {
   enter(call: Call, now: number): Pass | Failure | Promise<Pass | Failure>;
   settle(pass: Pass, outcome: Outcome, now: number): void;
   cancel(pass: Pass, now: number): void;
-  /** `'work'`: what the pass holds is held until the work really ends, also when a timeout or an abort answered before. */
-  readonly until?: 'work' | undefined;
+  /**
+   * `'work'`: what the pass holds is held until the work really ends, also when a timeout or an abort answered before. `'answer'`: it is told as soon as there is an answer, also if
+   * that is still coming in, such as the body of a response; others are told when it is there in full.
+   */
+  readonly until?: 'work' | 'answer' | undefined;
   /** True if `settle` and `cancel` do not look at `now`, which saves reading the clock for them. */
   readonly timeless?: boolean;
   /** True if passes are {@link Narrowing}: what lies inside runs under a call of its own. */

@@ -193,6 +193,7 @@ class TimeoutPolicy implements Timeout {
 /** Answers at once: the work is cut short. */
 class TimeoutGate implements Gate<Timed> {
   readonly narrows = true;
+  readonly until = 'answer';
   readonly timeless: boolean;
   readonly #limit: TimeLimit;
 
