@@ -44,8 +44,8 @@ export class Asking<Req> {
     this.#settings = settings;
     this.identity = new Identity(settings);
     this.#key = settings.key ?? settings.keyGenerator;
-    this.#allowed = this.#listed(settings.allowList);
-    this.#denied = this.#listed(settings.denyList);
+    this.#allowed = this.#listed('allowList');
+    this.#denied = this.#listed('denyList');
   }
 
   /** Asks the user's functions, in this order; those that answer at once cost no time. Rejects with what they throw. */
@@ -100,10 +100,11 @@ export class Asking<Req> {
     return field === undefined ? undefined : parsePriority(field);
   }
 
-  #listed(list: readonly string[] | ((req: Req) => Soon<boolean>)): (req: Req, caller: Connected) => Soon<boolean> {
+  #listed(name: 'allowList' | 'denyList'): (req: Req, caller: Connected) => Soon<boolean> {
+    const list = this.#settings[name];
     if (typeof list === 'function') return list;
     if (list.length === 0) return nobody;
-    const has: Trust = compileTrust(list);
+    const has: Trust = compileTrust(list, `guard.${name}`);
     return (_, caller) => {
       const address = this.identity.address(caller);
       return address !== undefined && has(address);

@@ -36,17 +36,18 @@ const named: ReadonlyMap<string, readonly string[]> = new Map([
  * Which proxies are trusted: addresses, networks (`10.0.0.0/8`, `10.0.0.0/255.0.0.0`, `fc00::/7`), and `loopback`, `linklocal` and `uniquelocal`. With
  * `'all'` the client says who it is; that is for tests, and for counting nothing by it.
  *
+ * @param path - what an error calls the list
  * @throws OptionsError if something is none of that
  */
-export function compileTrust(trust: string | readonly string[]): Trust {
+export function compileTrust(trust: string | readonly string[], path = 'trust'): Trust {
   if (trust === 'all') return () => true;
   const given: unknown = typeof trust === 'string' ? [trust] : trust;
   if (!Array.isArray(given)) {
     const expected = "a list of addresses and networks of proxies, 'loopback', 'linklocal', 'uniquelocal'";
-    throw new OptionsError([{ path: 'trust', expected, got: show(trust) }]);
+    throw new OptionsError([{ path, expected, got: show(trust) }]);
   }
   const networks = given.flatMap((entry: unknown, i) =>
-    (named.get(entry as string) ?? [entry]).map((written) => Network.parse(written, `trust[${i}]`)),
+    (named.get(entry as string) ?? [entry]).map((written) => Network.parse(written, `${path}[${i}]`)),
   );
   return (address) => {
     const parsed = networks.length === 0 ? undefined : IpAddress.find(address);

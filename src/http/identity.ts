@@ -56,7 +56,7 @@ export class Identity {
   constructor({ trustProxy, ipv6Subnet }: IdentitySettings) {
     this.#subnet = ipv6Subnet;
     this.#hops = typeof trustProxy === 'number' ? trustProxy : Infinity;
-    this.#trust = typeof trustProxy === 'number' ? undefined : compileTrust(trustProxy);
+    this.#trust = typeof trustProxy === 'number' ? undefined : compileTrust(trustProxy, 'trustProxy');
   }
 
   /** The client's address, as somebody who is believed wrote it; it need not be one. */

@@ -1,30 +1,9 @@
-import { EventEmitter, getEventListeners } from 'node:events';
+import { getEventListeners } from 'node:events';
 import { TimeoutError, pipeline, timeout } from 'breakwater';
 import { describe, expect, test } from 'vitest';
-import { type Arrival, ClientGoneError, type Responding, type Visit, arrive, letThrough } from '../../src/http/inbound.ts';
+import { type Arrival, ClientGoneError, type Visit, arrive, letThrough } from '../../src/http/inbound.ts';
+import { FakeResponse } from './fake-response.ts';
 import { books } from './serving.ts';
-
-/** A response of no framework at all. */
-class Response extends EventEmitter implements Responding {
-  statusCode = 200;
-  writableEnded = false;
-  destroyed = false;
-
-  finish(statusCode = 200): void {
-    this.statusCode = statusCode;
-    this.writableEnded = true;
-    this.emit('finish');
-  }
-
-  close(): void {
-    this.destroyed = true;
-    this.emit('close');
-  }
-
-  get listening(): number {
-    return this.listenerCount('finish') + this.listenerCount('close');
-  }
-}
 
 const never = (): void => expect.unreachable();
 
@@ -41,7 +20,7 @@ describe('a request as a call through gates', () => {
     ['reset, which HTTP/2 tells as finished first', ['reset', 'close'], 'ignored'],
   ])('W2 settles once when the response is %s', async (_, events, verdict) => {
     const account = books();
-    const response = new Response();
+    const response = new FakeResponse();
     const visit = visitOf(await arrive(pipeline([account.policy]), response, { deadline: Infinity, expired: never }));
     for (const event of events) {
       if (event === 'finish') response.finish();
@@ -56,16 +35,16 @@ describe('a request as a call through gates', () => {
 
   test('a client that is gone already gets nothing and takes nothing', async () => {
     const account = books();
-    const response = Object.assign(new Response(), { destroyed: true });
+    const response = Object.assign(new FakeResponse(), { destroyed: true });
     expect(await arrive(pipeline([account.policy]), response, { deadline: 1000, expired: never })).toEqual({ kind: 'gone' });
-    const reset = Object.assign(new Response(), { stream: { destroyed: true } });
+    const reset = Object.assign(new FakeResponse(), { stream: { destroyed: true } });
     expect(await arrive(pipeline([account.policy]), reset, { deadline: 1000, expired: never })).toEqual({ kind: 'gone' });
     expect([account.entered, response.listening, reset.listening]).toEqual([0, 0, 0]);
   });
 
   test('one that leaves in the very moment it is let in gives back what it was given', async () => {
     const account = books();
-    const response = new Response();
+    const response = new FakeResponse();
     const gates = pipeline([account.policy]);
     const arriving = arrive(
       {
@@ -84,7 +63,7 @@ describe('a request as a call through gates', () => {
 
   test('ends with the visit to an outer guard, which answers for both, and leaves no listener on it', async () => {
     const account = books();
-    const response = new Response();
+    const response = new FakeResponse();
     const outerExpired: unknown[] = [];
     const outer = visitOf(
       await arrive(pipeline([timeout({ after: 10 })]), response, { deadline: Infinity, expired: (error) => outerExpired.push(error) }),
@@ -103,7 +82,7 @@ describe('a request as a call through gates', () => {
   });
 
   test('the reason of a client that has left says so', async () => {
-    const response = new Response();
+    const response = new FakeResponse();
     const visit = letThrough(response, undefined);
     response.close();
     expect(visit.signal.reason).toBeInstanceOf(ClientGoneError);
