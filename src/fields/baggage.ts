@@ -11,7 +11,7 @@
  * @module
  */
 
-import { LONGEST_FIELD, MOST_MEMBERS } from './bounds.ts';
+import { LONGEST_FIELD, MOST_MEMBERS, trimmed } from './bounds.ts';
 
 /** What is said about an entry; without a value, that it is so. */
 export interface BaggageProperty {
@@ -70,10 +70,10 @@ function written(key: string, value: string | undefined): string {
 /** `key=value`, or a key alone. */
 function pairOf(text: string): BaggageProperty | undefined {
   const at = text.indexOf('=');
-  const key = (at < 0 ? text : text.slice(0, at)).trim();
+  const key = trimmed(at < 0 ? text : text.slice(0, at));
   if (!isName(key)) return undefined;
   if (at < 0) return { key };
-  const value = text.slice(at + 1).trim();
+  const value = trimmed(text.slice(at + 1));
   return isOctets(value) ? { key, value: decoded(value) } : undefined;
 }
 

@@ -28,3 +28,16 @@ export function digitsAt(text: string, from: number, to: number, most: number = 
 export function wholePart(number: number): number {
   return number > 0 ? Math.min(Math.floor(number), GREATEST) : 0;
 }
+
+/** The text without the blanks and tabs around it; other characters that look like none are not taken for them. */
+export function trimmed(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (from < to && isBlank(text.charCodeAt(from))) from++;
+  while (to > from && isBlank(text.charCodeAt(to - 1))) to--;
+  return text.slice(from, to);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
+}

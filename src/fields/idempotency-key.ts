@@ -12,6 +12,7 @@
 
 import { OptionsError } from '../core/errors.ts';
 import { show } from '../core/options.ts';
+import { trimmed } from './bounds.ts';
 import { parseItem, writeString } from './structured-fields.ts';
 
 /** The field. */
@@ -29,7 +30,7 @@ const LONGEST_VALUE = 1024;
  */
 export function readIdempotencyKey(value: string): string | undefined {
   if (value.length > LONGEST_VALUE) return undefined;
-  const text = value.trim();
+  const text = trimmed(value);
   const key = text.startsWith('"') ? parseItem(text)?.[0] : isWord(text) ? text : undefined;
   return typeof key === 'string' && key !== '' && key.length <= LONGEST_KEY ? key : undefined;
 }

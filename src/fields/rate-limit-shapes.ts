@@ -78,7 +78,7 @@ const writers: Readonly<Record<RateLimitShape, Write>> = {
   legacy: (_quotas, tightest, wallNow) => ({
     'x-ratelimit-limit': String(wholePart(tightest.limit)),
     'x-ratelimit-remaining': String(wholePart(tightest.remaining)),
-    'x-ratelimit-reset': String(wholeSeconds(wallNow + (Number.isFinite(tightest.reset) ? tightest.reset : 0)) ?? 0),
+    'x-ratelimit-reset': String(wholeSeconds(wallNow + knownReset(tightest)) ?? 0),
   }),
 };
 
@@ -92,9 +92,14 @@ function tightestOf(quotas: readonly AdvertisedQuota[]): AdvertisedQuota | undef
   return tightest;
 }
 
-/** Seconds until more is available. Older shapes cannot say that this is not known: the window stands in. */
-function resetOf({ reset, window }: AdvertisedQuota): number {
-  return wholeSeconds(reset) ?? wholeSeconds(window) ?? 0;
+/** Seconds until more is available. */
+function resetOf(quota: AdvertisedQuota): number {
+  return wholeSeconds(knownReset(quota)) ?? 0;
+}
+
+/** ms until more is available. Older shapes cannot say that this is not known: the window stands in. */
+function knownReset({ reset, window }: AdvertisedQuota): number {
+  return Number.isFinite(reset) ? reset : Number.isFinite(window) ? window : 0;
 }
 
 function plainPolicies(quotas: readonly AdvertisedQuota[]): string {
