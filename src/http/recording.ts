@@ -56,8 +56,10 @@ class Tap {
   constructor(response: ServerResponse) {
     this.#response = response;
     this.#patch('writeHead', (original, given) => {
+      // As they are here, together with the bytes that are seen here: whoever stands further out (compression) changes both.
+      const head = { status: Number(given[0]), headers: headersOf(response, given) };
       const result = original(...given);
-      this.#head ??= { status: response.statusCode, headers: sentHeaders(response, given) };
+      this.#head ??= head;
       return result;
     });
     this.#patch('write', (original, given) => {
@@ -131,24 +133,21 @@ class Tap {
   }
 }
 
-/**
- * The fields that `writeHead` has sent. Node keeps those it was given together with those set before; where none were set before it keeps none, and they
- * are only in what it was given: an object, a list of names and values by turns, or a list of pairs.
- */
-function sentHeaders(response: ServerResponse, [, second, third]: readonly unknown[]): ReplyHeaders {
-  const kept = response.getHeaders();
-  if (Object.keys(kept).length > 0) return textual(kept);
+/** The fields as `writeHead` will send them: those that are set, and over them those that it is given: an object, names and values by turns, or pairs. */
+function headersOf(response: ServerResponse, [, second, third]: readonly unknown[]): ReplyHeaders {
   const given = typeof second === 'object' && second !== null ? second : third;
-  if (!Array.isArray(given)) return textual(given ?? {});
+  return Object.assign(textual(response.getHeaders()), textual(Array.isArray(given) ? listed(given) : (given ?? {})));
+}
+
+function listed(list: readonly unknown[]): object {
   const lines = Object.create(null) as Record<string, unknown[]>;
-  const list = given as readonly unknown[];
   const flat = Array.isArray(list[0]) ? (list as readonly (readonly unknown[])[]).flatMap(([name, value]) => [name, value]) : list;
   for (let i = 0; i + 1 < flat.length; i += 2) (lines[String(flat[i]).toLowerCase()] ??= []).push(flat[i + 1]);
-  return textual(lines);
+  return lines;
 }
 
 /** Fields as texts, by lower-case names; no pseudo-fields of HTTP/2. */
-function textual(given: object): ReplyHeaders {
+function textual(given: object): Record<string, string | readonly string[]> {
   const headers = Object.create(null) as Record<string, string | readonly string[]>;
   for (const [name, value] of Object.entries(given) as [string, unknown][]) {
     if (value === undefined || name.startsWith(':')) continue;

@@ -36,7 +36,8 @@ const credentials: readonly string[] = ['authorization', 'cookie', 'x-api-key'];
  * for one.
  */
 export function headOf(request: NodeShaped | WebShaped | WebRequest): RequestHead {
-  if ('req' in request && 'raw' in request.req) return webHead(request.req.raw);
+  const within = (request as Partial<WebShaped>).req?.raw;
+  if (within !== undefined) return webHead(within);
   const given = request as NodeShaped | WebRequest;
   if (typeof (given.headers as Headers).entries === 'function') return webHead(given as WebRequest);
   const { method = 'GET', url = '/', originalUrl, headers } = given as NodeShaped;
