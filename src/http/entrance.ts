@@ -9,7 +9,7 @@ import { type Pipeline, pipeline } from '../core/pipeline.ts';
 import type { AnyPolicy } from '../core/policy.ts';
 import { Answering } from './answering.ts';
 import { type Asked, Asking } from './asking.ts';
-import type { GuardSettings, Soon } from './guard-options.ts';
+import type { Fallback, GuardSettings, Soon } from './guard-options.ts';
 import type { Connected } from './identity.ts';
 import { type Responding, type Visit, arrive, letThrough } from './inbound.ts';
 import type { Turned } from './response.ts';
@@ -52,12 +52,16 @@ const noFields = Object.freeze({});
  */
 export class Entrance<Req> {
   readonly pipeline: Pipeline;
+  /** Who wants to see what is answered to requests that are served. */
+  readonly watcher: Fallback<Req> | undefined;
   readonly #asking: Asking<Req>;
   readonly #answering: Answering<Req>;
 
   /** @throws OptionsError if a policy is no gate, a list has something that is no address, or a pipeline that has a name is given another */
   constructor(policies: readonly AnyPolicy[] | Pipeline, settings: GuardSettings<Req>) {
     this.pipeline = gatesOf(policies, settings.name);
+    const { fallback } = settings;
+    this.watcher = typeof fallback === 'object' && 'answer' in fallback ? fallback : undefined;
     this.#asking = new Asking(settings);
     this.#answering = new Answering(this.pipeline, settings);
   }

@@ -1,5 +1,6 @@
 /** What every guard can be told, whatever framework it stands in. */
 
+import type { ServerResponse } from 'node:http';
 import { type Duration, type Field, type Fields, duration, field, flag, fn, numeric, oneOf, readOptions, text } from '../core/options.ts';
 import type { Priority } from '../core/priority.ts';
 import { type IdentityOptions, type IdentitySettings, identityFields } from './identity.ts';
@@ -72,6 +73,10 @@ export interface GuardOptions<Req> extends IdentityOptions {
 export interface Fallback<Req> {
   /** A lesser answer, if there is one. */
   answer(req: Req, turned: Turned): Soon<Degraded | undefined>;
+  /** The request is served: what is sent on this response may be of use later. */
+  watch?(req: Req, response: ServerResponse): void;
+  /** The same where responses are values: answers with the one to go on with. */
+  watchWeb?(req: Req, response: Response): Response;
 }
 
 /** The same options, as read. */

@@ -55,6 +55,7 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
     switch (reception.kind) {
       case 'admitted':
         if (!response.headersSent) for (const name in reception.fields) response.setHeader(name, reception.fields[name] as string);
+        this.#entrance.watcher?.watch?.(request, response);
         this.#pass(reception.visit, next);
         break;
       case 'past':
