@@ -12,24 +12,11 @@
  * @module
  */
 
+import type { Quota } from '../core/quota.ts';
 import { MOST_MEMBERS, wholePart } from './bounds.ts';
 import { type FieldParameters, parseList, writeBytes, writeSafeString } from './structured-fields.ts';
 
-/** What a limiter says of itself. */
-export interface Quota {
-  /** Name of the limiter. */
-  readonly policy: string;
-  /** So many in a window. */
-  readonly limit: number;
-  /** ms. */
-  readonly window: number;
-  /** So many more now. */
-  readonly remaining: number;
-  /** ms until more is available. */
-  readonly reset: number;
-}
-
-/** The same, with what else the fields can say. */
+/** What a limiter says of itself, and what else the fields can say. */
 export interface AdvertisedQuota extends Quota {
   /** What is counted. @defaultValue requests */
   readonly unit?: 'requests' | 'content-bytes' | 'concurrent-requests' | undefined;
