@@ -1,14 +1,6 @@
 /**
  * Baggage (W3C): names with values that travel with a request through all services, such as a tenant or a priority. Everybody on the way can read and change it.
- *
- * ```ts
- * parseBaggage('tenant=acme;ttl=60, plan=gold%20plus');
- * // => [{ key: 'tenant', value: 'acme', properties: [{ key: 'ttl', value: '60' }] }, { key: 'plan', value: 'gold plus', properties: [] }]
- * baggageValue('tenant=acme', 'tenant'); // => 'acme'
- * writeBaggage([{ key: 'plan', value: 'gold plus' }]); // => 'plan=gold%20plus'
- * ```
- *
- * @module
+ * So `tenant=acme;ttl=60, plan=gold%20plus`.
  */
 
 import { LONGEST_FIELD, MOST_MEMBERS, trimmed } from './bounds.ts';

@@ -1,12 +1,6 @@
 /**
  * The time that is left to a request, as its fields say it: always as a span, never as a moment, since clocks differ.
- *
- * ```ts
- * readDeadline((name) => request.headers[name], ['x-request-deadline', 'grpc-timeout']); // => 1500
- * writeDeadline('grpc-timeout', 1500); // => '1500m'
- * ```
- *
- * @module
+ * So `grpc-timeout: 1500m` leaves 1500 ms.
  */
 
 import { digitsAt, wholePart } from './bounds.ts';

@@ -1,13 +1,6 @@
 /**
  * The key under which a service knows repeated requests for one (draft-ietf-httpapi-idempotency-key-header, version 7).
- *
- * ```ts
- * readIdempotencyKey('"8e03978e-40d5-43dd-bc93-6894a57f9324"'); // => '8e03978e-40d5-43dd-bc93-6894a57f9324'
- * readIdempotencyKey('order-17'); // => 'order-17'
- * writeIdempotencyKey('order-17'); // => '"order-17"'
- * ```
- *
- * @module
+ * So `"8e03978e-40d5-43dd-bc93-6894a57f9324"`, or, as most clients have it, the same without quotes.
  */
 
 import { OptionsError } from '../core/errors.ts';

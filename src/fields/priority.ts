@@ -1,12 +1,6 @@
 /**
  * How much a request matters, as a field: a class, or a class and a level within it.
- *
- * ```ts
- * parsePriority('sheddable;42'); // => { priority: 'sheddable', priorityLevel: 42 }
- * writePriority('critical'); // => 'critical'
- * ```
- *
- * @module
+ * So `critical`, or `sheddable;42`.
  */
 
 import { LEVELS, type Priority, isPriority } from '../core/priority.ts';

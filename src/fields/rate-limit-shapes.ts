@@ -1,12 +1,5 @@
 /**
  * The shapes in which services tell clients what is left of a rate limit: that of the current draft, and the older ones that express-rate-limit made common.
- *
- * ```ts
- * const quota = { policy: 'api', limit: 5, window: 60_000, remaining: 4, reset: 60_000 };
- * rateLimitFields('draft-7', [quota], 0); // => { 'ratelimit-policy': '5;w=60', ratelimit: 'limit=5, remaining=4, reset=60' }
- * ```
- *
- * @module
  */
 
 import { createHash } from 'node:crypto';

@@ -2,14 +2,7 @@
  * What is left of a rate limit, as the fields `RateLimit` and `RateLimit-Policy` say it (draft-ietf-httpapi-ratelimit-headers, version 11; the syntax is that of version 8).
  * Times are whole seconds on the wire, ms here.
  *
- * ```ts
- * const burst = { policy: 'burst', limit: 100, window: 60_000, remaining: 50, reset: 30_000 };
- * writeRateLimitPolicy([burst]); // => '"burst";q=100;w=60'
- * writeRateLimit([burst]); // => '"burst";r=50;t=30'
- * parseRateLimit('"burst";r=50;t=30'); // => [{ policy: 'burst', remaining: 50, reset: 30_000 }]
- * ```
- *
- * @module
+ * So `{ policy: 'burst', limit: 100, window: 60_000, remaining: 50, reset: 30_000 }` is `RateLimit-Policy: "burst";q=100;w=60` and `RateLimit: "burst";r=50;t=30`.
  */
 
 import type { Quota } from '../core/quota.ts';

@@ -4,13 +4,7 @@
  *
  * Not told apart are an integer and a decimal of the same value: `1.0` is read as 1 and written as `1`.
  *
- * ```ts
- * parseList('"burst";r=50;t=30'); // => [['burst', new Map([['r', 50], ['t', 30]])]]
- * parseList('"burst'); // => undefined
- * writeString('say "hi"'); // => '"say \\"hi\\""'
- * ```
- *
- * @module
+ * So the list `"burst";r=50;t=30` is `[['burst', new Map([['r', 50], ['t', 30]])]]`, and `"burst` is no list.
  */
 
 import {
