@@ -1,0 +1,223 @@
+/**
+ * In front of Fastify routes: a plugin that admits requests through gates, and answers for those that are turned away or take too long.
+ *
+ * @example
+ * ```ts
+ * import Fastify from 'fastify';
+ * import { bulkhead } from 'breakwater';
+ * import breakwater from 'breakwater/fastify';
+ *
+ * const app = Fastify();
+ * await app.register(breakwater, { policies: [bulkhead({ maxConcurrent: 200 })], name: 'api', deadline: '2s' });
+ * app.get('/search', { config: { breakwater: { policies: [bulkhead({ maxConcurrent: 20 })], priority: 'sheddable' } } }, (request) => {
+ *   return { admitted: request.breakwater.admitted };
+ * });
+ * app.get('/health', { config: { breakwater: false } }, () => 'well');
+ * console.log((await app.inject('/search')).json()); // => { admitted: true }
+ * console.log(app.breakwater.pipeline.name, app.breakwater.pipeline.snapshot().active); // => 'api' 0
+ * await app.close();
+ * ```
+ *
+ * @module
+ */
+
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import { OptionsError } from '../core/errors.ts';
+import { type Duration, type Fields, duration, field, flag, oneOf, readOptions, show } from '../core/options.ts';
+import type { Pipeline } from '../core/pipeline.ts';
+import { type Done, Passage, type Plan, type RefusalHandler } from './fastify/passage.ts';
+import { type Gates, type RouteOptions, RoutePlans, gatesField } from './fastify/route-plans.ts';
+import type { GuardOptions } from './guard-options.ts';
+import { type Visit, letThrough } from './inbound.ts';
+import type { Lifecycle } from './lifecycle.ts';
+
+/** What a route can say in `config.breakwater`. */
+export type RouteGuardOptions = RouteOptions<FastifyRequest, FastifyReply>;
+
+/** Where in a request's life it is decided on. */
+export type GuardHook = 'onRequest' | 'preValidation' | 'preHandler';
+
+/** Options of the plugin. */
+export interface FastifyGuardOptions extends GuardOptions<FastifyRequest> {
+  /** Gates before every route of the scope; only policies that admit can stand here (and timeouts), or a pipeline of such. @defaultValue none */
+  readonly policies?: Gates;
+  /** Gates that several routes have together, by names that they give as `group`. @defaultValue none */
+  readonly groups?: Readonly<Record<string, Gates>>;
+  /** When to decide: `preValidation` or `preHandler` if the key is in the body or somebody must say first who the user is. @defaultValue `'onRequest'` */
+  readonly hook?: GuardHook;
+  /** False to guard only those routes that have `config.breakwater`. @defaultValue `true` */
+  readonly global?: boolean;
+  /**
+   * Answers in place of the guard, for refusals and timeouts alike: with the reply, or with what it returns. Status and fields are set already; what it throws goes to the
+   * error handler.
+   *
+   * @defaultValue the answer itself: 429, 503 or 504 as problem+json
+   */
+  readonly handler?: RefusalHandler<FastifyRequest, FastifyReply>;
+  /** The life of the process, which this server is to be a part of. @defaultValue none */
+  readonly lifecycle?: Lifecycle;
+  /** How long `app.close()` waits for requests that outlive their connections, such as those of taken-over sockets. @defaultValue `'5s'` */
+  readonly drain?: Duration;
+}
+
+/** What guards a scope, as `fastify.breakwater`. */
+export interface FastifyGuard {
+  /** The gates of the guard that was registered last in this scope or around it: for events and snapshots. */
+  readonly pipeline: Pipeline;
+  /** The gates that routes of this scope stand behind, outermost first, and then those that groups and routes have of their own. */
+  readonly pipelines: readonly Pipeline[];
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** What guards routes of this scope. */
+    breakwater: FastifyGuard;
+  }
+  interface FastifyRequest {
+    /** When to stop and how much time is left; there on every request that a guard has seen. */
+    readonly breakwater: Visit;
+  }
+  interface FastifyContextConfig {
+    /** What this route wants of its guard: gates of its own, other settings, or `false` for none at all. */
+    breakwater?: boolean | RouteGuardOptions;
+  }
+}
+
+interface PluginSettings {
+  readonly policies: Gates;
+  readonly groups: Readonly<Record<string, Gates>>;
+  readonly hook: GuardHook;
+  readonly global: boolean;
+  readonly lifecycle: Lifecycle | undefined;
+  readonly drain: number;
+}
+
+const pluginFields: Fields<PluginSettings> = {
+  policies: gatesField.or([]),
+  groups: field<Readonly<Record<string, Gates>>>('an object of lists of policies', (value) =>
+    typeof value === 'object' && value !== null ? (value as Readonly<Record<string, Gates>>) : undefined,
+  ).or({}),
+  hook: oneOf('onRequest', 'preValidation', 'preHandler').or('onRequest'),
+  global: flag().or(true),
+  lifecycle: field<Lifecycle>('what lifecycle() answers with', (value) =>
+    typeof (value as Partial<Lifecycle> | null)?.attach === 'function' ? (value as Lifecycle) : undefined,
+  ).optional(),
+  drain: duration({ infinite: true }).or('5s'),
+};
+
+/** What Fastify itself reads of the options it is given with a plugin. */
+const foreign = ['prefix', 'logLevel', 'logSerializers'];
+
+type Plans = RoutePlans<FastifyRequest, FastifyReply>;
+
+/** The guards of one scope. */
+class Guarding implements FastifyGuard {
+  readonly #around: Guarding | undefined;
+  readonly #plans: Plans[] = [];
+
+  constructor(around: Guarding | undefined) {
+    this.#around = around;
+  }
+
+  get pipeline(): Pipeline {
+    return (this.last as Plans).pipeline;
+  }
+
+  get pipelines(): readonly Pipeline[] {
+    const plans = this.all();
+    const gates = plans.map(({ pipeline }) => pipeline);
+    return [...gates, ...plans.flatMap(({ own }) => own).filter((each) => !gates.includes(each))];
+  }
+
+  /** The one that stands next to the routes. */
+  get last(): Plans | undefined {
+    return this.#plans.at(-1) ?? this.#around?.last;
+  }
+
+  add(plans: Plans): void {
+    this.#plans.push(plans);
+  }
+
+  all(): readonly Plans[] {
+    return [...(this.#around?.all() ?? []), ...this.#plans];
+  }
+}
+
+/**
+ * Guards all routes of the scope in which it is registered, and of scopes within that: at the root, of the whole application. `await` the registration, so that routes
+ * that come after it can be looked at when they are declared.
+ *
+ * @throws OptionsError if an option is wrong or a policy is no gate; what a route says wrong is thrown where the route is declared
+ */
+export const breakwater: FastifyPluginAsync<FastifyGuardOptions> = Object.assign(plugin, {
+  // The symbols that fastify-plugin would set: hooks and decorators are for the scope around, not for one of its own.
+  [Symbol.for('skip-override')]: true,
+  [Symbol.for('fastify.display-name')]: 'breakwater',
+  [Symbol.for('plugin-meta')]: { name: 'breakwater', fastify: '5.x' },
+});
+
+export default breakwater;
+
+async function plugin(fastify: FastifyInstance, options: FastifyGuardOptions): Promise<void> {
+  const { hook, global, lifecycle, drain, policies, groups, routes } = read(options);
+  const plans: Plans = new RoutePlans(policies, groups, routes);
+  const guarding = guardingOf(fastify);
+  guarding.add(plans);
+  const planFor = (scope: FastifyInstance, said: unknown, route: string): Plan<FastifyRequest, FastifyReply> | undefined => {
+    if (said === false || (said === undefined && !global)) return undefined;
+    if (said === undefined || said === true) return plans.plain;
+    if (typeof said === 'object' && said !== null) return plans.for(said, (scope.breakwater as Guarding).last === plans, route);
+    throw new OptionsError([{ path: 'config.breakwater', expected: 'options of a route, true, or false', got: show(said) }]);
+  };
+  fastify.addHook('onRoute', function ({ config, method, url }) {
+    planFor(this, config?.breakwater, `${String(method)} ${url}`);
+  });
+  // `reply.callNotFound()` sends a request through the hooks of another route.
+  const seen = new WeakSet<FastifyRequest>();
+  fastify.addHook(hook, (request: FastifyRequest, reply: FastifyReply, done: Done) => {
+    if (seen.has(request)) {
+      done();
+      return;
+    }
+    if (hook === 'preHandler') seen.add(request);
+    const { config, method, url } = request.routeOptions;
+    const plan = planFor(request.server, config.breakwater, `${String(method)} ${String(url)}`);
+    if (plan === undefined) {
+      request.raw.breakwater = letThrough(reply.raw, request.breakwater as Visit | undefined);
+      done();
+    } else void new Passage(plan, request, reply, done).go();
+  });
+  if (!fastify.hasRequestDecorator('breakwater'))
+    fastify.decorateRequest('breakwater', {
+      getter(this: FastifyRequest) {
+        return this.raw.breakwater;
+      },
+    });
+  lifecycle?.attach(fastify.server);
+  fastify.addHook('onClose', async () => {
+    await Promise.all(plans.own.map((each) => each.close({ drain })));
+  });
+}
+
+/** Reads what the plugin was given; `routes` is what routes can have other values of, which is read with theirs. */
+function read(options: FastifyGuardOptions): PluginSettings & { readonly routes: Readonly<Record<string, unknown>> } {
+  const given = Object.entries(options).filter(([name]) => !foreign.includes(name));
+  const own = given.filter(([name]) => Object.hasOwn(pluginFields, name));
+  const routes = Object.fromEntries(given.filter(([name]) => !Object.hasOwn(pluginFields, name)));
+  return { ...readOptions('breakwater', pluginFields, Object.fromEntries(own)), routes };
+}
+
+/** The guards of a scope; made if it has none of its own and one is to be added. */
+function guardingOf(scope: FastifyInstance): Guarding {
+  if (!Object.hasOwn(scope, 'breakwater'))
+    scope.decorate('breakwater', new Guarding((scope as Partial<FastifyInstance>).breakwater as Guarding | undefined));
+  return scope.breakwater as Guarding;
+}
+
+export { clientKey, type ClientKeyOptions } from './client-key.ts';
+export type { Gates } from './fastify/route-plans.ts';
+export type { RefusalHandler } from './fastify/passage.ts';
+export type { Connected } from './identity.ts';
+export { ClientGoneError, ErrorResponse, type Visit } from './inbound.ts';
+export type { Fallback, FieldsDraft, GuardOptions, Soon } from './guard-options.ts';
+export type { Answer, Degraded, Turned } from './response.ts';
