@@ -26,7 +26,7 @@ export interface Admission<V = unknown> extends Disposable {
 export interface Refusal {
   readonly admitted: false;
   readonly error: unknown;
-  /** Milliseconds after which a new call has a chance, where that is known. */
+  /** Milliseconds after which a new call has a chance, where that is known; `Infinity`: never. */
   readonly retryAfter?: number;
 }
 

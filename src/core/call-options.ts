@@ -1,5 +1,5 @@
 import { OptionsError } from './errors.ts';
-import { type Duration, type Fields, duration, field, flag, readOptions, text } from './options.ts';
+import { type Duration, type Fields, duration, field, flag, numeric, readOptions, text } from './options.ts';
 import { LEVELS, type Priority, isPriority, priorities } from './priority.ts';
 
 /** Options of one execution. */
@@ -13,6 +13,8 @@ export interface CallOptions {
   readonly deadline?: Duration | undefined;
   /** What the call is about (tenant, host, user), for policies that keep state per key. */
   readonly key?: string | undefined;
+  /** What the call takes of rate limits that have no `cost` option of their own; `0`: nothing. Calls made in its work have their own. @defaultValue `1` */
+  readonly cost?: number | undefined;
   /** How much the call matters. @defaultValue that of the call in whose work it is made, or `'critical'` */
   readonly priority?: Priority | undefined;
   /** How much it matters among those of its class, 0 to 99, a whole number; more is more. @defaultValue drawn by chance, once for a call and all that are made in its work */
@@ -33,6 +35,7 @@ export interface CallSettings {
   /** ms from now; `undefined` if the caller did not say. */
   readonly deadline: number | undefined;
   readonly key: string | undefined;
+  readonly cost: number;
   readonly priority: Priority | undefined;
   readonly priorityLevel: number | undefined;
   readonly operation: string | undefined;
@@ -52,6 +55,7 @@ const fields: Fields<Omit<CallSettings, keyof typeof added>> = {
   signal: field<AbortSignal>('an AbortSignal', (value) => (isSignal(value) ? value : undefined)).optional(),
   deadline: duration({ infinite: true }).optional(),
   key: field('a string', (value) => (typeof value === 'string' ? value : undefined)).optional(),
+  cost: numeric({ min: 0 }).or(1),
   priority: field(priorities.join(', '), (value) => (isPriority(value) ? value : undefined)).optional(),
   priorityLevel: field(`a whole number from 0 to ${LEVELS - 1}`, (value) => (isLevel(value) ? value : undefined)).optional(),
   operation: text().optional(),
@@ -79,13 +83,14 @@ export function withKey(settings: CallSettings, key: string | undefined): CallSe
 function inOrder(given: unknown): given is PlainOptions {
   if (typeof given !== 'object' || given === null) return false;
   for (const name in given) if (!Object.hasOwn(fields, name) || !Object.hasOwn(given, name)) return false;
-  const { signal, deadline, key, priority, priorityLevel, operation, idempotent, idempotencyKey, tags } = given as Readonly<
+  const { signal, deadline, key, cost, priority, priorityLevel, operation, idempotent, idempotencyKey, tags } = given as Readonly<
     Record<string, unknown>
   >;
   return (
     (signal === undefined || isSignal(signal)) &&
     (deadline === undefined || (typeof deadline === 'number' && deadline >= 0)) &&
     (key === undefined || typeof key === 'string') &&
+    (cost === undefined || (typeof cost === 'number' && cost >= 0 && cost < Infinity)) &&
     (priority === undefined || isPriority(priority)) &&
     (priorityLevel === undefined || isLevel(priorityLevel)) &&
     (operation === undefined || (typeof operation === 'string' && operation !== '')) &&
@@ -102,6 +107,7 @@ function taken({
   signal,
   deadline,
   key,
+  cost = 1,
   priority,
   priorityLevel,
   operation,
@@ -110,7 +116,7 @@ function taken({
   tags = noTags,
 }: PlainOptions): CallSettings {
   const { hedge, headers } = added;
-  return { signal, deadline, key, priority, priorityLevel, operation, idempotent, idempotencyKey, tags, hedge, headers };
+  return { signal, deadline, key, cost, priority, priorityLevel, operation, idempotent, idempotencyKey, tags, hedge, headers };
 }
 
 function isLevel(value: unknown): value is number {

@@ -84,6 +84,11 @@ export class Call implements Cancellable {
     return this.#options.key;
   }
 
+  /** What the call takes of rate limits that do not say so themselves. */
+  get cost(): number {
+    return this.#options.cost;
+  }
+
   /** How much the call matters: what its caller says, or that of the call in whose work it is made. */
   get priority(): Priority {
     return this.#ranked.#options.priority ?? 'critical';
@@ -187,13 +192,10 @@ export class Call implements Cancellable {
 
   /** Lets go of a derived call that is over. */
   release(child: Call): void {
-    if (this.#child === child) {
-      this.#child = child.#sibling;
-      return;
-    }
-    let before = this.#child;
+    let before = this.#child === child ? undefined : this.#child;
     while (before !== undefined && before.#sibling !== child) before = before.#sibling;
     if (before !== undefined) before.#sibling = child.#sibling;
+    else if (this.#child === child) this.#child = child.#sibling;
   }
 
   /** The caller gave up: everything that waits on behalf of this call ends now, with that very reason. */

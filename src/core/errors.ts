@@ -18,7 +18,7 @@ export interface ErrorDetails {
 
 /** Details of a refusal. */
 export interface RefusalDetails extends ErrorDetails {
-  /** Milliseconds after which a new call has a chance, where that is known. */
+  /** Milliseconds after which a new call has a chance, where that is known; `Infinity`: never, such as one that costs more than a limit ever holds. */
   readonly retryAfter?: number | undefined;
 }
 
@@ -83,7 +83,7 @@ export class OptionsError extends ResilienceError {
 /** The work never started: safe to try elsewhere, answer 429 or 503. */
 export class RejectedError extends ResilienceError {
   override readonly code: string = 'ERR_REJECTED';
-  /** Milliseconds after which a new call has a chance, where that is known. */
+  /** Milliseconds after which a new call has a chance, where that is known; `Infinity`: never, such as one that costs more than a limit ever holds. */
   readonly retryAfter: number | undefined;
 
   constructor(message: string, details: RefusalDetails = {}) {

@@ -94,7 +94,7 @@ export const compositeFields: Fields<CompositeSettings> = {
  */
 export function composite(limits: readonly GatePolicy[], options: CompositeOptions = {}): Composite {
   const settings = readOptions('composite', compositeFields, options);
-  return new CompositePolicy(limitersOf('composite', limits), { ...settings, cost: 1 });
+  return new CompositePolicy(limitersOf('composite', limits), { ...settings, cost: undefined });
 }
 
 class CompositePolicy extends SharedLimiter<Meters, Costs, readonly unknown[]> implements Composite {

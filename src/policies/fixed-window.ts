@@ -116,8 +116,8 @@ export const fixedWindowFields: Fields<FixedWindowSettings> = {
 
 /**
  * Lets calls pass for `cost` each, up to `limit` in each `window`. When a window is used up, calls are refused with a {@link RateLimitedError} whose `retryAfter` (ms) says
- * exactly when the next one opens; with `maxWait` they wait for it instead, first come, first served. A call that costs more than `limit` can never pass: it is refused
- * without a `retryAfter`.
+ * exactly when the next one opens; with `maxWait` they wait for it instead, first come, first served. A call that costs more than `limit` can never pass: its
+ * `retryAfter` is `Infinity`.
  *
  * Up to `limit` pass in each window, so up to twice that within one length that spans two of them. Refusing changes nothing unless `refused` says otherwise, and a call that was let in but
  * never ran gives back what it took while its window is open. Windows are counted on the steady clock: setting the wall clock moves none of them.

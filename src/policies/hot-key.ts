@@ -254,6 +254,6 @@ class HotKeyGate implements Gate<Pass> {
     const { burst, per } = meter.limit;
     const key = shown(id);
     const message = `${pipeline}: ${policy} allows a key ${burst} calls per ${per} ms, and ${show(key)} has used them`;
-    return refuse(made(RateLimitedError, message, { pipeline, policy, key, retryAfter: wait === Infinity ? undefined : wait }, stack));
+    return refuse(made(RateLimitedError, message, { pipeline, policy, key, retryAfter: wait }, stack));
   }
 }

@@ -234,7 +234,12 @@ class PerKeyGate implements Gate<Pass> {
   #refuse(): Failure {
     const { pipeline, policy, stack } = this.#scope;
     return refuse(
-      made(RejectedError, `${pipeline}: ${policy} refuses calls without a key (missing: 'refuse')`, { pipeline, policy }, stack),
+      made(
+        RejectedError,
+        `${pipeline}: ${policy} refuses calls without a key (missing: 'refuse')`,
+        { pipeline, policy, retryAfter: Infinity },
+        stack,
+      ),
     );
   }
 }

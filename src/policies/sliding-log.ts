@@ -58,8 +58,8 @@ export const slidingLogFields: Fields<SlidingLogSettings> = { ...windowFields, l
 
 /**
  * Lets calls pass for `cost` each, never more than `limit` within any one `window`, wherever it begins. A call that does not fit is refused with a {@link RateLimitedError} whose
- * `retryAfter` (ms) says exactly when it would have passed; with `maxWait` it waits instead, first come, first served. A call that costs more than `limit` can never pass: it
- * is refused without a `retryAfter`.
+ * `retryAfter` (ms) says exactly when it would have passed; with `maxWait` it waits instead, first come, first served. A call that costs more than `limit` can never pass: its
+ * `retryAfter` is `Infinity`.
  *
  * The time of each call that counts is kept: memory for `limit` entries of 16 bytes at most, and as little as is needed. Refusing changes nothing, and a call that was let in but never ran gives back what it took.
  *

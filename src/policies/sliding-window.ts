@@ -73,8 +73,8 @@ export const slidingWindowFields: Fields<SlidingWindowSettings> = {
 /**
  * Lets calls pass for `cost` each, about up to `limit` within any one `window`. What passed within the last window is estimated: what was counted in the segment that the
  * window has partly left behind counts for the part that it has not, as if calls had come evenly. A call that does not fit is refused with a {@link RateLimitedError} whose
- * `retryAfter` (ms) says exactly when it would have passed; with `maxWait` it waits instead, first come, first served. A call that costs more than `limit` can never pass: it
- * is refused without a `retryAfter`.
+ * `retryAfter` (ms) says exactly when it would have passed; with `maxWait` it waits instead, first come, first served. A call that costs more than `limit` can never pass: its
+ * `retryAfter` is `Infinity`.
  *
  * Refusing changes nothing, and a call that was let in but never ran gives back what it took. After Cloudflare's rate limiting (Desgats, 2017), which is the one with one segment.
  *

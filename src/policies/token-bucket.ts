@@ -82,7 +82,7 @@ export const tokenBucketFields: Fields<TokenBucketSettings> = {
 /**
  * Lets a call pass for `cost` tokens, of which `rate` come back in each `per`, continuously. A call that finds too few is refused with a
  * {@link RateLimitedError}, whose `retryAfter` (ms) says exactly when it would have passed; with `maxWait` it takes tokens of the future and waits
- * instead, first come, first served. One that costs more than `burst` can never pass: it is refused without a `retryAfter`.
+ * instead, first come, first served. One that costs more than `burst` can never pass: its `retryAfter` is `Infinity`.
  *
  * Refusing changes nothing, and a call that was let in but never ran (something further in refused it) gives its tokens back. In any time t at most
  * `burst + rate * t` pass. Kept as two numbers, after Turner (1986); the generic cell rate algorithm (ITU-T I.371) is the same bucket seen from
@@ -91,8 +91,9 @@ export const tokenBucketFields: Fields<TokenBucketSettings> = {
  * @throws OptionsError if an option is wrong, or `cost` or `initial` is more than `burst`
  */
 export function tokenBucket(options: TokenBucketOptions): TokenBucket {
-  const rules = (['cost', 'initial'] as const).map((name) => (given: TokenBucketSettings) => holds(name, given[name], burstOf(given)));
-  const settings = readOptions('tokenBucket', tokenBucketFields, options, ...rules);
+  const holdsCost = ({ cost = 1, ...limit }: TokenBucketSettings): OptionProblem | undefined => holds('cost', cost, burstOf(limit));
+  const holdsInitial = ({ initial, ...limit }: TokenBucketSettings): OptionProblem | undefined => holds('initial', initial, burstOf(limit));
+  const settings = readOptions('tokenBucket', tokenBucketFields, options, holdsCost, holdsInitial);
   return new TokenBucketPolicy(alike.share({ ...settings, burst: burstOf(settings) }));
 }
 
@@ -126,7 +127,7 @@ class TokenBucketPolicy extends BucketLimiter<Bucket, Charge> implements TokenBu
     const { rate, per, burst } = tokenBucketFields;
     const was = this.meter.limit;
     const fields = { rate: rate.or(was.rate), per: per.or(was.per), burst: burst.or(was.burst) };
-    const is = readOptions('tokenBucket.update', fields, change, (limit) => holds('cost', this.terms.cost, burstOf(limit)));
+    const is = readOptions('tokenBucket.update', fields, change, (limit) => holds('cost', this.terms.cost ?? 1, burstOf(limit)));
     const now = this.present;
     this.meter.change({ ...is, burst: burstOf(is) }, now);
     this.review(now);

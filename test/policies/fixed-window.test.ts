@@ -93,12 +93,12 @@ describe('a fixed window', () => {
     expect([ask(p, 1), limiter.resetAfter]).toEqual([[false], 20 * 60_000]);
   });
 
-  test('a call that can never pass is refused without a retryAfter, with all the patience in the world too (L9)', async () => {
+  test('a call that can never pass is refused with a retryAfter of Infinity, with all the patience in the world too (L9)', async () => {
     const { run, clock, policy } = arrange(
       fixedWindow({ limit: 3, window: '1s', maxWait: Infinity, cost: ({ tags }) => Number(tags['n']) }),
     );
     const reason = (await reasonOf(run(() => 1, { tags: { n: 4 } }))) as RateLimitedError;
-    expect(reason.retryAfter).toBeUndefined();
+    expect(reason.retryAfter).toBe(Infinity);
     expect(reason.message).toBe('test: fixed-window allows 3 per 1000 ms; a call that costs 4 can never pass');
     expect([clock.pending, policy.used]).toEqual([0, 0]);
     expect(await run(() => 'fits', { tags: { n: 3 } })).toBe('fits');
@@ -119,7 +119,7 @@ describe('a fixed window', () => {
           options: {
             limit: 30,
             window: 60_000,
-            cost: 1,
+            cost: 'of the call',
             maxWait: 0,
             aligned: true,
             refused: 'backoff',

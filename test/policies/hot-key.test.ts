@@ -195,7 +195,7 @@ describe('keys', () => {
     expect(await ask(it, times(100, 'internal'))).toHaveLength(0);
     expect(await ask(it, ['banned'])).toHaveLength(1);
     const banned = await it.run(() => 1, { key: 'banned' }).catch((thrown: unknown) => thrown);
-    expect((banned as RateLimitedError).retryAfter).toBeUndefined();
+    expect((banned as RateLimitedError).retryAfter).toBe(Infinity);
     expect(it.policy.hottest().map(({ key, calls }) => [key, calls])).toEqual([
       ['vip', 35],
       ['__proto__', 5],

@@ -48,10 +48,10 @@ describe('a sliding log', () => {
     expect(ask(p, 2)).toEqual([true, false]);
   });
 
-  test('a call that can never pass is refused without a retryAfter (L9)', async () => {
+  test('a call that can never pass is refused with a retryAfter of Infinity (L9)', async () => {
     const { run, clock } = arrange(slidingLog({ limit: 3, window: '1s', maxWait: Infinity, cost: ({ tags }) => Number(tags['n']) }));
     const reason = (await reasonOf(run(() => 1, { tags: { n: 4 } }))) as RateLimitedError;
-    expect([reason.retryAfter, clock.pending]).toEqual([undefined, 0]);
+    expect([reason.retryAfter, clock.pending]).toEqual([Infinity, 0]);
     expect(reason.message).toBe('test: sliding-log allows 3 per 1000 ms; a call that costs 4 can never pass');
   });
 
@@ -84,7 +84,7 @@ describe('a sliding log', () => {
     const limiter = slidingLog({ limit: 10, window: '1s' });
     const { pipeline: p, clock } = arrange(limiter);
     const strained = (): boolean => (limiter as unknown as { strained(): boolean }).strained();
-    expect(p.describe()).toMatchObject({ layers: [{ options: { limit: 10, window: 1000, maxWait: 0, cost: 1 } }] });
+    expect(p.describe()).toMatchObject({ layers: [{ options: { limit: 10, window: 1000, maxWait: 0, cost: 'of the call' } }] });
     expect([limiter.atRest(0), strained()]).toEqual([true, false]);
     ask(p, 9);
     expect([limiter.atRest(999), limiter.atRest(1000), strained()]).toEqual([false, true, true]);

@@ -45,10 +45,10 @@ describe('a sliding window', () => {
     expect(ask(p, 2)).toEqual([true, false]);
   });
 
-  test('a call that can never pass is refused without a retryAfter (L9)', async () => {
+  test('a call that can never pass is refused with a retryAfter of Infinity (L9)', async () => {
     const { run, clock } = arrange(slidingWindow({ limit: 3, window: '1s', maxWait: Infinity, cost: ({ tags }) => Number(tags['n']) }));
     const reason = (await reasonOf(run(() => 1, { tags: { n: 4 } }))) as RateLimitedError;
-    expect([reason.retryAfter, clock.pending]).toEqual([undefined, 0]);
+    expect([reason.retryAfter, clock.pending]).toEqual([Infinity, 0]);
     expect(reason.message).toBe('test: sliding-window allows 3 per 1000 ms; a call that costs 4 can never pass');
   });
 
@@ -95,7 +95,7 @@ describe('a sliding window', () => {
     const limiter = slidingWindow({ limit: 10, window: '1s', segments: 5 });
     const { pipeline: p, clock } = arrange(limiter);
     const strained = (): boolean => (limiter as unknown as { strained(): boolean }).strained();
-    expect(p.describe()).toMatchObject({ layers: [{ options: { limit: 10, window: 1000, segments: 5, maxWait: 0, cost: 1 } }] });
+    expect(p.describe()).toMatchObject({ layers: [{ options: { limit: 10, window: 1000, segments: 5, maxWait: 0, cost: 'of the call' } }] });
     expect([limiter.atRest(0), strained()]).toEqual([true, false]);
     ask(p, 9);
     expect([limiter.atRest(1199), limiter.atRest(1200), strained()]).toEqual([false, true, true]);

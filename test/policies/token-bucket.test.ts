@@ -58,14 +58,14 @@ describe('a token bucket', () => {
     expect(ask(p, 2)).toEqual([true, false]);
   });
 
-  test('a call that can never pass is refused without a retryAfter, with all the patience in the world too (L9)', async () => {
+  test('a call that can never pass is refused with a retryAfter of Infinity, with all the patience in the world too (L9)', async () => {
     const {
       run,
       pipeline: p,
       clock,
     } = arrange(tokenBucket({ rate: 10, burst: 3, maxWait: Infinity, cost: ({ tags }) => Number(tags['n']) }));
     const reason = (await reasonOf(run(() => 1, { tags: { n: 4 } }))) as RateLimitedError;
-    expect(reason.retryAfter).toBeUndefined();
+    expect(reason.retryAfter).toBe(Infinity);
     expect(reason.message).toBe('test: token-bucket allows 10 per 1000 ms and 3 at once; a call that costs 4 can never pass');
     expect(p.tryAcquire({ tags: { n: Infinity } })).toMatchObject({ admitted: false });
     expect(clock.pending).toBe(0);

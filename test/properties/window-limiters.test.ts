@@ -181,7 +181,7 @@ describe.each(limiters)('%s', (_name, make, law) => {
         const outcome = await p.executeOutcome(() => 1, { tags: { cost: large } });
         expect(outcome).toMatchObject({
           ok: false,
-          error: { retryAfter: undefined, message: expect.stringContaining('can never pass') as string },
+          error: { retryAfter: Infinity, message: expect.stringContaining('can never pass') as string },
         });
       }),
       { numRuns: 30 },

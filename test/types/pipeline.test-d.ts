@@ -3,7 +3,7 @@
  * fails as much as one that comes unexpected.
  */
 
-import { type Pipeline, type Settled, fallback, pipeline, retry, timeout } from 'breakwater';
+import { type Pipeline, type Quota, type Settled, fallback, pipeline, retry, timeout } from 'breakwater';
 import { same, typed } from './equal.ts';
 
 interface Item {
@@ -129,9 +129,21 @@ export async function theCallTellsWhatItIs(): Promise<void> {
     typed(call.attempt).is<number>();
     typed(call.key).is<string | undefined>();
     typed(call.remaining()).is<number>();
+    typed(call.cost).is<number>();
     // @ts-expect-error a call cannot be moved to another attempt
     call.attempt = 2;
   });
+}
+
+export function quotasAreReadOnly(): void {
+  const p = pipeline([]);
+  p.tryAcquire({ cost: 2.5 });
+  // @ts-expect-error a cost is a number
+  p.tryAcquire({ cost: '2' });
+  typed(p.quotas({ key: 'ada' })).is<readonly Quota[]>();
+  typed(p.quotas().map(({ remaining }) => remaining)).is<number[]>();
+  // @ts-expect-error a key is a string
+  p.quotas({ key: 7 });
 }
 
 export function anyPipelineCanBeHeld(): void {

@@ -20,7 +20,7 @@ export class Part implements Meter<unknown> {
   }
 
   take(cost: unknown, now: number): unknown {
-    return this.limiter.take(cost, now);
+    return this.limiter.meter.take(cost, now);
   }
 
   giveBack(receipt: unknown, now: number): void {

@@ -190,7 +190,7 @@ export function isFailed(outcome: Outcome, verdict: Verdict): boolean {
 }
 
 /** How an attempt counts for budgets: failures that no other attempt would help against say nothing. */
-export function countsAs({ classification: { verdict, retryAfter } }: Judgement, wanted: boolean): Verdict {
-  if (wanted || retryAfter === Infinity) return 'failure';
+export function countsAs({ classification: { verdict, retryAfter, dispatched } }: Judgement, wanted: boolean): Verdict {
+  if (wanted || (retryAfter === Infinity && dispatched)) return 'failure';
   return verdict === 'success' ? 'success' : 'ignored';
 }

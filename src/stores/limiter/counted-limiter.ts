@@ -12,8 +12,10 @@ export abstract class CountedLimiter<Kind extends CountedMeter<Receipt>, Receipt
   }
 
   priceOf(call: Call): number {
+    const { fixedPrice } = this;
+    if (fixedPrice !== undefined) return fixedPrice;
     const { cost } = this.terms;
-    if (typeof cost === 'number') return cost;
+    if (typeof cost !== 'function') return call.cost;
     const price: unknown = cost(call);
     // Endlessly much, where a call pays afterwards, would be paid for by all that come later, for ever.
     if (typeof price === 'number' && price >= 0 && price < Infinity) return price;
@@ -23,6 +25,10 @@ export abstract class CountedLimiter<Kind extends CountedMeter<Receipt>, Receipt
   override get fixedPrice(): number | undefined {
     const { cost } = this.terms;
     return typeof cost === 'number' ? cost : undefined;
+  }
+
+  override get takesWhatCallsSay(): boolean {
+    return this.terms.cost === undefined;
   }
 
   isFree(cost: number): boolean {

@@ -29,8 +29,10 @@ export interface Limiting<Cost, Receipt> {
   readonly waiting: number;
   readonly meter: Meter<Cost, Receipt>;
   readonly door: Door;
-  /** What every call takes, if that is the same for all and `arrive`, `wait` and `take` do nothing of their own. */
+  /** What every call takes, if that is the same for all and `arrive` and `wait` do nothing of their own. */
   readonly fixedPrice: Cost | undefined;
+  /** Whether a call takes its own `cost`, and again `arrive` and `wait` do nothing of their own. */
+  readonly takesWhatCallsSay: boolean;
   /** What a call takes. @throws RangeError if the user's function answers with no such number */
   priceOf(call: Call): Cost;
   /** Whether that is nothing at all: such a call passes, whatever the state. */
@@ -43,8 +45,6 @@ export interface Limiting<Cost, Receipt> {
   next(now: number): number;
   /** How long a call may be kept waiting; `undefined`: any that is nothing special. */
   patience(call: Call | undefined): number;
-  /** Takes what a call costs, which must fit. */
-  take(cost: Cost, now: number): Receipt;
   /** Puts back what was taken and not used after all. */
   giveBack(receipt: Receipt, now: number): void;
   /** Nothing is left until time has passed. */
@@ -72,6 +72,7 @@ export class LimiterGate<Cost, Receipt> implements Gate {
   readonly #meter: Meter<Cost, Receipt>;
   readonly #door: Door;
   readonly #price: Cost | undefined;
+  readonly #asksCall: boolean;
   /** Whether outcomes matter to it. */
   readonly #judges: boolean;
 
@@ -81,24 +82,31 @@ export class LimiterGate<Cost, Receipt> implements Gate {
     this.#meter = limiter.meter;
     this.#door = limiter.door;
     this.#price = limiter.fixedPrice;
+    this.#asksCall = limiter.takesWhatCallsSay;
     const { refundOnAbort, refundIf, drainOn } = limiter.terms;
     this.#judges = refundOnAbort || refundIf !== undefined || drainOn !== undefined;
   }
 
   enter(call: Call, read: number): unknown {
-    const price = this.#price;
+    const price = this.#asksCall ? (call.cost as Cost) : this.#price;
     const door = this.#door;
-    if (price !== undefined && door.used && read >= door.latest && (door.line === undefined || door.line.size === 0)) {
+    if (price !== undefined && price !== 0 && door.used && read >= door.latest && (door.line === undefined || door.line.size === 0)) {
       // Nobody waits, and time goes on as it should: most calls.
       door.latest = read;
-      if (this.#meter.wait(price, read) === 0) return this.#pass(call, this.#meter.take(price, read));
+      const wait = this.#meter.wait(price, read);
+      return wait === 0 ? this.#pass(call, this.#meter.take(price, read)) : this.#late(call, price, wait, read);
     }
     const limiter = this.#limiter;
-    const cost = limiter.priceOf(call);
+    const cost = price ?? limiter.priceOf(call);
     if (limiter.isFree(cost)) return free;
     const now = limiter.arrive(this.#scope, read);
     const wait = limiter.wait(cost, now);
-    if (wait === 0) return this.#pass(call, limiter.take(cost, now));
+    return wait === 0 ? this.#pass(call, this.#meter.take(cost, now)) : this.#late(call, cost, wait, now);
+  }
+
+  /** A call that does not fit now. */
+  #late(call: Call, cost: Cost, wait: number, now: number): Failure | Promise<unknown> {
+    const limiter = this.#limiter;
     const patience = call.waits ? Math.min(limiter.patience(call), call.deadline - now) : 0;
     const next = limiter.waiting >= limiter.terms.maxQueue ? limiter.next(now) : 0;
     // Where there is no place to wait in before somebody's turn has come, there is no chance before that either.
@@ -142,7 +150,7 @@ export class LimiterGate<Cost, Receipt> implements Gate {
     const limit = `${pipeline}: ${policy} allows ${this.#limiter.law}`;
     const never = wait === Infinity;
     const message = never ? `${limit}; a call that costs ${String(cost)} can never pass` : limit;
-    const retryAfter = never ? undefined : wait - patience;
+    const retryAfter = never ? Infinity : wait - patience;
     return refuse(made(RateLimitedError, message, { pipeline, policy, key: call.key, retryAfter }, stack));
   }
 

@@ -54,6 +54,10 @@ export abstract class SharedLimiter<Kind extends Meter<Cost, Receipt>, Cost, Rec
     return undefined;
   }
 
+  get takesWhatCallsSay(): boolean {
+    return false;
+  }
+
   get waiting(): number {
     return this.#line?.size ?? 0;
   }
@@ -102,10 +106,6 @@ export abstract class SharedLimiter<Kind extends Meter<Cost, Receipt>, Cost, Rec
   patience(call: Call | undefined): number {
     const { maxWait, borrow } = this.terms;
     return borrow === undefined || call === undefined || call.rank < rankOf(borrow.priority) ? maxWait : Math.max(maxWait, borrow.maxWait);
-  }
-
-  take(cost: Cost, now: number): Receipt {
-    return this.meter.take(cost, now);
   }
 
   giveBack(receipt: Receipt, now: number): void {

@@ -18,7 +18,7 @@ export interface BorrowOptions {
 
 /** Options that rate limiters share. */
 export interface LimiterOptions extends PolicyOptions {
-  /** What a call takes of the limit, or a function of the call that says so (`0`: this one is free). @defaultValue `1` */
+  /** What a call takes of the limit, or a function of the call that says so (`0`: this one is free). @defaultValue what the call says (its option `cost`), which is 1 if it says nothing */
   readonly cost?: number | ((call: Call) => number);
   /** How long a call may wait for its turn; one that would have to wait longer, or beyond its deadline, is refused at once. @defaultValue `0` */
   readonly maxWait?: Duration;
@@ -36,7 +36,8 @@ export interface LimiterOptions extends PolicyOptions {
 
 /** The same, as read. */
 export interface LimiterTerms extends CommonSettings {
-  readonly cost: number | ((call: Call) => number);
+  /** `undefined`: what the call says. */
+  readonly cost: number | ((call: Call) => number) | undefined;
   readonly maxWait: number;
   readonly maxQueue: number;
   readonly borrow: { readonly priority: Priority; readonly maxWait: number } | undefined;
@@ -47,7 +48,7 @@ export interface LimiterTerms extends CommonSettings {
 
 /** Their fields but for the wait, which has a name and default of its own in some. */
 export const chargeFields: Fields<Omit<LimiterTerms, 'maxWait'>> = {
-  cost: numeric({ above: 0 }).orFunction<(call: Call) => number>('(call) => number').or(1),
+  cost: numeric({ above: 0 }).orFunction<(call: Call) => number>('(call) => number').optional(),
   maxQueue: count({ infinite: true }).or(10_000),
   borrow: group<NonNullable<LimiterTerms['borrow']>>({
     priority: field(priorities.join(', '), (value) => (isPriority(value) ? value : undefined)).or('critical-plus'),
@@ -66,7 +67,7 @@ export const limiterFields: Fields<LimiterTerms> = { maxWait: duration({ infinit
 export function described(terms: LimiterTerms): PlainData {
   const { cost, maxWait, maxQueue, borrow, refundOnAbort, refundIf, drainOn } = terms;
   return {
-    cost: typeof cost === 'function' ? 'computed' : cost,
+    cost: typeof cost === 'function' ? 'computed' : (cost ?? 'of the call'),
     maxWait,
     maxQueue,
     ...(borrow === undefined ? {} : { borrow }),

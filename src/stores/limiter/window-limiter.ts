@@ -52,7 +52,7 @@ export interface WindowMeter<Receipt> extends CountedMeter<Receipt> {
 }
 
 /** The limit must be able to hold what each call costs. */
-export function holdsCost({ limit, cost }: WindowTerms): OptionProblem | undefined {
+export function holdsCost({ limit, cost = 1 }: WindowTerms): OptionProblem | undefined {
   if (typeof cost !== 'number' || cost <= limit) return undefined;
   return { path: 'cost', expected: `at most ${limit} (the limit), all that a window ever holds`, got: String(cost) };
 }
