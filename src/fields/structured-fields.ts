@@ -112,7 +112,9 @@ export function writeString(text: string): string {
 
 /** Text in quotes, with a `_` in place of each character that cannot stand in a field. */
 export function writeSafeString(text: string): string {
-  return quoted(isPrintable(text) ? text : text.replaceAll(/[^\x20-\x7e]/g, '_'));
+  // Most names are of such characters, and are written with every answer.
+  if (/^[\w .:/-]*$/.test(text)) return `"${text}"`;
+  return quoted(text.replaceAll(/[^\x20-\x7e]/g, '_'));
 }
 
 function quoted(text: string): string {

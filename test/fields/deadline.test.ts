@@ -45,6 +45,10 @@ describe('the time left to a request', () => {
     },
   );
 
+  test.each(['123456789m', 'm', '1', '1s', '1 S', '1S ', '', '1mm', '1.5S', '1h'])('is not %j of gRPC', (value) => {
+    expect(parseGrpcTimeout(value)).toBeUndefined();
+  });
+
   test('is read only from the fields that were named, whose names may be spelled in any case', () => {
     expect(read({ 'x-request-deadline': '5', 'grpc-timeout': '1m' }, ['X-Request-Deadline'])).toBe(5);
     expect(read({ 'grpc-timeout': '1S' }, ['Grpc-Timeout'])).toBe(1000);
