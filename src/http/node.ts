@@ -21,6 +21,7 @@
 export { type Guard, guard, type GuardRequest, type MiddlewareOptions, type MiddlewareOptions as GuardOptions } from './guard.ts';
 export { type Listener, protect, type Protected, type ProtectOptions, type UpgradeListener } from './protection.ts';
 export { clientKey, type ClientKeyOptions } from './client-key.ts';
+export { ipKey } from './client-address.ts';
 export type { Connected } from './identity.ts';
 export { ClientGoneError, ErrorResponse, type Visit } from './inbound.ts';
 export type { Handler, Next } from './passing.ts';
