@@ -157,3 +157,4 @@ export { presets } from './presets/presets.ts';
 export type { HttpPreset, HttpPresetOptions } from './presets/http.ts';
 export type { HedgedHttpPreset, HedgedHttpPresetOptions } from './presets/hedged-http.ts';
 export type { ServerPreset, ServerPresetOptions } from './presets/server.ts';
+export type { RateLimitPresetOptions } from './presets/rate-limit.ts';

@@ -1,9 +1,11 @@
 /** Parts of presets: each is a policy that can be set up otherwise or left out. */
 
+import type { PolicyOptions } from '../core/mode.ts';
 import { type Field, type Fields, field } from '../core/options.ts';
+import type { GatePolicy } from '../core/policy.ts';
 import { type Bulkhead, type BulkheadOptions, bulkhead } from '../policies/bulkhead.ts';
 import { type CircuitBreaker, type CircuitBreakerOptions, circuitBreaker } from '../policies/circuit-breaker.ts';
-import { type PerKey, perKey } from '../policies/per-key.ts';
+import { type PerKey, type PerKeyOptions, perKey } from '../policies/per-key.ts';
 import { type Timeout, type TimeoutOptions, timeout } from '../policies/timeout.ts';
 import { type TokenBucket, type TokenBucketOptions, tokenBucket } from '../policies/token-bucket.ts';
 
@@ -90,20 +92,23 @@ export function outer(given: PartSettings<OuterPartOptions>): (Timeout | TokenBu
 /** What bounds each attempt. */
 export function inner(given: PartSettings<InnerPartOptions>): (PerKey<CircuitBreaker> | PerKey<Bulkhead> | Timeout)[] {
   return [
-    ...part(given.circuitBreaker, circuits),
-    ...part(given.bulkhead, slots),
+    ...part(
+      given.circuitBreaker,
+      keyed('circuit-breaker', (own: CircuitBreakerOptions) => circuitBreaker({ window: '30s', ...own })),
+    ),
+    ...part(
+      given.bulkhead,
+      keyed('bulkhead', (own: Partial<BulkheadOptions>) => bulkhead({ maxConcurrent: 100, ...own })),
+    ),
     ...part(given.attemptTimeout, (own) => timeout({ after: '10s', name: 'attempt-timeout', ...own })),
   ];
 }
 
-/** A circuit for each key. */
-function circuits(given: CircuitBreakerOptions): PerKey<CircuitBreaker> {
-  const { name = 'circuit-breaker', mode = 'enforce', ...own } = given;
-  return perKey(() => circuitBreaker({ window: '30s', ...own }), { name, mode });
-}
-
-/** Slots for each key. */
-function slots(given: Partial<BulkheadOptions>): PerKey<Bulkhead> {
-  const { name = 'bulkhead', mode = 'enforce', ...own } = given;
-  return perKey(() => bulkhead({ maxConcurrent: 100, ...own }), { name, mode });
+/** A policy for each key: what it is called, and whether it acts, is said of all of them together. */
+export function keyed<Options extends PolicyOptions, Child extends GatePolicy>(
+  name: string,
+  make: (own: Options) => Child,
+  bounds: Pick<PerKeyOptions, 'max'> = {},
+): (given: Options) => PerKey<Child> {
+  return ({ name: own = name, mode = 'enforce', ...others }) => perKey(() => make(others as Options), { name: own, mode, ...bounds });
 }

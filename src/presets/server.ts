@@ -1,11 +1,11 @@
 import { type Fields, readOptions } from '../core/options.ts';
 import { type AdaptiveLimiter, type AdaptiveLimiterOptions, adaptiveLimiter } from '../policies/adaptive-limiter.ts';
 import { type Authority, type AuthorityOptions, authority } from '../policies/authority.ts';
-import { type PerKey, perKey } from '../policies/per-key.ts';
+import type { PerKey } from '../policies/per-key.ts';
 import { type SystemGuard, type SystemGuardOptions, systemGuard } from '../policies/system-guard.ts';
 import { type Timeout, type TimeoutOptions, timeout } from '../policies/timeout.ts';
 import { type TokenBucket, type TokenBucketOptions, tokenBucket } from '../policies/token-bucket.ts';
-import { type Extra, type Part, type PartSettings, part, partField } from './parts.ts';
+import { type Extra, type Part, type PartSettings, keyed, part, partField } from './parts.ts';
 
 /** Options of {@link server}: for each part those of its policy, or `false` to leave it out. */
 export interface ServerPresetOptions {
@@ -58,13 +58,7 @@ export function server<const Given extends ServerPresetOptions = object>(options
     ...part(given.timeout, (own) => timeout({ after: '30s', name: 'total-timeout', ...own })),
     ...part(given.authority, (own) => authority({ name: 'authority', ...own })),
     ...part(given.systemGuard, (own) => systemGuard({ name: 'system-guard', ...own })),
-    ...part(given.rateLimit, limits),
+    ...part(given.rateLimit, keyed('rate-limit', tokenBucket)),
     ...part(given.adaptiveLimiter, (own) => adaptiveLimiter({ name: 'adaptive-limiter', initial: 100, max: 1000, ...own })),
   ] as unknown as ServerPreset<Given>;
-}
-
-/** A rate limit for each key. */
-function limits(given: TokenBucketOptions): PerKey<TokenBucket> {
-  const { name = 'rate-limit', mode = 'enforce', ...own } = given;
-  return perKey(() => tokenBucket(own), { name, mode });
 }
