@@ -28,7 +28,14 @@ const floors: Readonly<
 const libraries: Readonly<Record<string, readonly string[]>> = {
   'lru-cache': ['policies/per-key.ts', 'http/idempotency-store.ts', 'http/stale-copies.ts'],
   'structured-headers': ['fields/structured-fields.ts'],
-  '@nestjs/common': ['http/nest.ts'],
+  '@nestjs/common': [
+    'http/nest.ts',
+    'http/nest/breakwater-guard.ts',
+    'http/nest/exchange.ts',
+    'http/nest/pipeline-interceptor.ts',
+    'http/nest/turned-exception.ts',
+  ],
+  '@nestjs/core': ['http/nest.ts'],
   axios: ['clients/axios.ts'],
   express: ['http/express.ts'],
   fastify: ['http/fastify.ts'],
@@ -36,7 +43,7 @@ const libraries: Readonly<Record<string, readonly string[]>> = {
   hono: ['http/hono.ts'],
   koa: ['http/koa.ts'],
   piscina: ['interop/worker-pool/installed.ts'],
-  rxjs: ['http/nest.ts'],
+  rxjs: ['http/nest/pipeline-interceptor.ts'],
   undici: ['clients/undici.ts'],
 };
 

@@ -1,7 +1,7 @@
 /** What requests must pass before each route of a Fastify application: the gates of a guard, as the route wants them, and gates of its own. */
 
 import { OptionsError } from '../../core/errors.ts';
-import { type Field, type Fields, field, fn, text } from '../../core/options.ts';
+import { type Fields, field, fn, text } from '../../core/options.ts';
 import { type Pipeline, pipeline } from '../../core/pipeline.ts';
 import type { AnyPolicy } from '../../core/policy.ts';
 import { Entrance } from '../entrance.ts';
@@ -29,15 +29,15 @@ export interface RouteSettings<Req, Res> extends GuardSettings<Req> {
   readonly handler: RefusalHandler<Req, Res> | undefined;
 }
 
-/** A field for gates. */
-export const gatesField: Field<Gates> = field('a list of policies, or a pipeline', (value) =>
-  Array.isArray(value) || typeof (value as Partial<Pipeline> | null)?.acquire === 'function' ? (value as Gates) : undefined,
-);
+/** Whether this can be taken for gates; whether each of them is one is seen when they are put together. */
+export function isGates(value: unknown): value is Gates {
+  return Array.isArray(value) || typeof (value as Partial<Pipeline> | null)?.acquire === 'function';
+}
 
 /** The option table of routes. */
 export const routeFields: Fields<RouteSettings<never, never>> = {
   ...guardFields,
-  policies: gatesField.optional(),
+  policies: field<Gates>('a list of policies, or a pipeline', (value) => (isGates(value) ? value : undefined)).optional(),
   group: text().optional(),
   handler: fn<RefusalHandler<never, never>>('(turned, request, reply) => answer').optional(),
 };
@@ -51,7 +51,7 @@ const ofRequests: readonly string[] = ['cost', 'deadline', 'priority', 'skip'];
 const asked = ['key', 'keyGenerator', 'cost', 'deadline', 'priority', 'skip', 'allowList', 'denyList'] as const;
 
 /** The plans of all routes behind one guard. */
-export class RoutePlans<Req extends Requesting, Res extends Replying> {
+export class RoutePlans<Req extends object, Res> {
   readonly pipeline: Pipeline;
   /** Pipelines that were made here, those of routes among them; others are their makers' to close. */
   readonly own: Pipeline[] = [];
@@ -67,12 +67,14 @@ export class RoutePlans<Req extends Requesting, Res extends Replying> {
   constructor(policies: Gates, groups: Readonly<Record<string, Gates>>, given: Given) {
     const settings = this.#read(given);
     const { pipeline: own } = new Entrance<Req>(policies, settings);
-    const { name: _, ...others } = given;
+    const others = without(given, ['name']);
     this.#given = others;
     this.pipeline = own;
     if (!('acquire' in policies)) this.own.push(own);
     this.#groups = new Map(Object.entries(groups).map(([name, each]) => [name, this.#pipeline(each, `${own.name} ${name}`)]));
     this.plain = this.#plan([own], this.#read(others));
+    // Groups that no route names yet are checked all the same.
+    for (const gates of this.#groups.values()) this.#plan([gates], this.#read(others));
   }
 
   /** The plan for a route that says `said`; `last` if no other guard stands between it and this one. */
@@ -122,8 +124,12 @@ export class RoutePlans<Req extends Requesting, Res extends Replying> {
 
 /** What the guard says, and over it what the route says. A key by the one name goes over a key by the other. */
 function over(given: Given, said: object): Given {
-  const { key, keyGenerator, ...others } = given;
-  return 'key' in said || 'keyGenerator' in said ? { ...others, ...said } : { ...given, ...said };
+  const keyed = 'key' in said || 'keyGenerator' in said;
+  return { ...(keyed ? without(given, ['key', 'keyGenerator']) : given), ...said };
+}
+
+function without(given: Given, names: readonly string[]): Given {
+  return Object.fromEntries(Object.entries(given).filter(([name]) => !names.includes(name)));
 }
 
 function askedOnce<Settings extends Omit<GuardSettings<never>, never>>(settings: Settings): Settings {
