@@ -21,13 +21,15 @@
  * @module
  */
 
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest, preHandlerHookHandler } from 'fastify';
 import { OptionsError } from '../core/errors.ts';
 import { type Duration, type Fields, duration, field, flag, oneOf, readOptions, show } from '../core/options.ts';
 import type { Pipeline } from '../core/pipeline.ts';
+import { idempotencyHook } from './fastify/idempotency-hook.ts';
 import { type Done, Passage, type Plan, type RefusalHandler } from './fastify/passage.ts';
-import { type Gates, type RouteOptions, RoutePlans, gatesField } from './fastify/route-plans.ts';
+import { type Gates, type RouteOptions, RoutePlans, isGates } from './fastify/route-plans.ts';
 import type { GuardOptions } from './guard-options.ts';
+import type { IdempotencyOptions } from './idempotency-options.ts';
 import { type Visit, letThrough } from './inbound.ts';
 import type { Lifecycle } from './lifecycle.ts';
 
@@ -93,9 +95,11 @@ interface PluginSettings {
 }
 
 const pluginFields: Fields<PluginSettings> = {
-  policies: gatesField.or([]),
-  groups: field<Readonly<Record<string, Gates>>>('an object of lists of policies', (value) =>
-    typeof value === 'object' && value !== null ? (value as Readonly<Record<string, Gates>>) : undefined,
+  policies: field<Gates>('a list of policies, or a pipeline', (value) => (isGates(value) ? value : undefined)).or([]),
+  groups: field<Readonly<Record<string, Gates>>>('an object whose values are lists of policies, or pipelines', (value) =>
+    typeof value === 'object' && value !== null && Object.values(value).every((each) => isGates(each))
+      ? (value as Readonly<Record<string, Gates>>)
+      : undefined,
   ).or({}),
   hook: oneOf('onRequest', 'preValidation', 'preHandler').or('onRequest'),
   global: flag().or(true),
@@ -110,37 +114,31 @@ const foreign = ['prefix', 'logLevel', 'logSerializers'];
 
 type Plans = RoutePlans<FastifyRequest, FastifyReply>;
 
-/** The guards of one scope. */
-class Guarding implements FastifyGuard {
-  readonly #around: Guarding | undefined;
-  readonly #plans: Plans[] = [];
-
-  constructor(around: Guarding | undefined) {
-    this.#around = around;
-  }
-
-  get pipeline(): Pipeline {
-    return (this.last as Plans).pipeline;
-  }
-
-  get pipelines(): readonly Pipeline[] {
-    const plans = this.all();
-    const gates = plans.map(({ pipeline }) => pipeline);
-    return [...gates, ...plans.flatMap(({ own }) => own).filter((each) => !gates.includes(each))];
-  }
-
+/** The guards of one scope, and those around it. */
+interface Guarding extends FastifyGuard {
   /** The one that stands next to the routes. */
-  get last(): Plans | undefined {
-    return this.#plans.at(-1) ?? this.#around?.last;
-  }
+  readonly last: Plans | undefined;
+  all(): readonly Plans[];
+  add(plans: Plans): void;
+}
 
-  add(plans: Plans): void {
-    this.#plans.push(plans);
-  }
-
-  all(): readonly Plans[] {
-    return [...(this.#around?.all() ?? []), ...this.#plans];
-  }
+function guardingWithin(around: Guarding | undefined): Guarding {
+  const inner: Plans[] = [];
+  const all = (): readonly Plans[] => [...(around?.all() ?? []), ...inner];
+  return {
+    all,
+    add: (plans) => void inner.push(plans),
+    get last() {
+      return inner.at(-1) ?? around?.last;
+    },
+    get pipeline() {
+      return (this.last as Plans).pipeline;
+    },
+    get pipelines() {
+      const gates = all().map(({ pipeline }) => pipeline);
+      return [...new Set([...gates, ...all().flatMap(({ own }) => own)])];
+    },
+  };
 }
 
 /**
@@ -149,20 +147,32 @@ class Guarding implements FastifyGuard {
  *
  * @throws OptionsError if an option is wrong or a policy is no gate; what a route says wrong is thrown where the route is declared
  */
-export const breakwater: FastifyPluginAsync<FastifyGuardOptions> = Object.assign(plugin, {
-  // The symbols that fastify-plugin would set: hooks and decorators are for the scope around, not for one of its own.
-  [Symbol.for('skip-override')]: true,
-  [Symbol.for('fastify.display-name')]: 'breakwater',
-  [Symbol.for('plugin-meta')]: { name: 'breakwater', fastify: '5.x' },
-});
+export const breakwater: FastifyPluginCallback<FastifyGuardOptions> = Object.assign(
+  (fastify: FastifyInstance, options: FastifyGuardOptions, done: Done): void => {
+    let wrong: Error | undefined;
+    try {
+      guardScope(fastify, options);
+    } catch (error) {
+      wrong = error as Error;
+    }
+    done(wrong);
+  },
+  {
+    // The symbols that fastify-plugin would set: hooks and decorators are for the scope around, not for one of its own.
+    [Symbol.for('skip-override')]: true,
+    [Symbol.for('fastify.display-name')]: 'breakwater',
+    [Symbol.for('plugin-meta')]: { name: 'breakwater', fastify: '5.x' },
+  },
+);
 
 export default breakwater;
 
-async function plugin(fastify: FastifyInstance, options: FastifyGuardOptions): Promise<void> {
+function guardScope(fastify: FastifyInstance, options: FastifyGuardOptions): void {
   const { hook, global, lifecycle, drain, policies, groups, routes } = read(options);
   const plans: Plans = new RoutePlans(policies, groups, routes);
-  const guarding = guardingOf(fastify);
-  guarding.add(plans);
+  const around = fastify.breakwater as Guarding | undefined;
+  if (!Object.hasOwn(fastify, 'breakwater')) fastify.decorate('breakwater', guardingWithin(around));
+  (fastify.breakwater as Guarding).add(plans);
   const planFor = (scope: FastifyInstance, said: unknown, route: string): Plan<FastifyRequest, FastifyReply> | undefined => {
     if (said === false || (said === undefined && !global)) return undefined;
     if (said === undefined || said === true) return plans.plain;
@@ -183,7 +193,7 @@ async function plugin(fastify: FastifyInstance, options: FastifyGuardOptions): P
     const { config, method, url } = request.routeOptions;
     const plan = planFor(request.server, config.breakwater, `${String(method)} ${String(url)}`);
     if (plan === undefined) {
-      request.raw.breakwater = letThrough(reply.raw, request.breakwater as Visit | undefined);
+      request.raw.breakwater = letThrough(reply.raw, (request as Partial<FastifyRequest>).breakwater);
       done();
     } else void new Passage(plan, request, reply, done).go();
   });
@@ -207,17 +217,23 @@ function read(options: FastifyGuardOptions): PluginSettings & { readonly routes:
   return { ...readOptions('breakwater', pluginFields, Object.fromEntries(own)), routes };
 }
 
-/** The guards of a scope; made if it has none of its own and one is to be added. */
-function guardingOf(scope: FastifyInstance): Guarding {
-  if (!Object.hasOwn(scope, 'breakwater'))
-    scope.decorate('breakwater', new Guarding((scope as Partial<FastifyInstance>).breakwater as Guarding | undefined));
-  return scope.breakwater as Guarding;
-}
+/**
+ * A hook that carries a route's requests out once, however often their clients send them: `{ preHandler: idempotency() }`. The answer to the first request with an
+ * `Idempotency-Key` is kept, and who repeats it gets the same one, with `idempotency-replayed: true`; 409 while the first is on its way, 422 if it is not the same request, 400
+ * for a key that is none. Draft: draft-ietf-httpapi-idempotency-key-header-07.
+ *
+ * @throws OptionsError if an option is wrong
+ */
+export const idempotency: (options?: IdempotencyOptions<FastifyRequest>) => preHandlerHookHandler = idempotencyHook;
 
 export { clientKey, type ClientKeyOptions } from './client-key.ts';
 export type { Gates } from './fastify/route-plans.ts';
 export type { RefusalHandler } from './fastify/passage.ts';
 export type { Connected } from './identity.ts';
 export { ClientGoneError, ErrorResponse, type Visit } from './inbound.ts';
-export type { Fallback, FieldsDraft, GuardOptions, Soon } from './guard-options.ts';
 export type { Answer, Degraded, Turned } from './response.ts';
+export type { Fallback, FieldsDraft, GuardOptions, Soon } from './guard-options.ts';
+export type { IdempotencyOptions } from './idempotency-options.ts';
+export { type Drained, type Lifecycle, lifecycle, type LifecycleState, type SignalOptions } from './lifecycle.ts';
+export type { LifecycleOptions } from './lifecycle-options.ts';
+export { type HealthBody, type HealthReport, liveness, type Probe, readiness, type ReadinessOptions } from './health.ts';

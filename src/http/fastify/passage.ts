@@ -41,12 +41,13 @@ export class Passage<Req extends Requesting, Res extends Replying> {
 
   /** Takes the request through all gates and on into its route, or answers it. */
   async go(): Promise<void> {
-    for (const entrance of this.#plan.entrances) if (!(await this.#enter(entrance))) return;
+    const { entrances } = this.#plan;
+    for (const entrance of entrances) if (!(await this.#enter(entrance, entrance === entrances.at(-1)))) return;
     this.#done();
   }
 
-  /** Answers with whether the request may go on. */
-  async #enter(entrance: Entrance<Req>): Promise<boolean> {
+  /** Answers with whether the request may go on. Who keeps copies is shown only what is served. */
+  async #enter(entrance: Entrance<Req>, last: boolean): Promise<boolean> {
     const request = this.#request;
     const reply = this.#reply;
     const { raw } = request;
@@ -60,7 +61,10 @@ export class Passage<Req extends Requesting, Res extends Replying> {
     switch (reception.kind) {
       case 'admitted':
       case 'past':
-        if (reception.kind === 'admitted' && !reply.raw.headersSent) reply.headers(reception.fields);
+        if (reception.kind === 'admitted') {
+          if (!reply.raw.headersSent) reply.headers(reception.fields);
+          if (last) entrance.watcher?.watch?.(request, reply.raw);
+        }
         raw.breakwater = reception.visit;
         return !reply.sent;
       case 'failed':
@@ -117,6 +121,8 @@ function withoutContent(headers: Turned['headers']): Turned['headers'] {
 }
 
 /** What was thrown need not be an error, and to Fastify nothing at all would mean: go on. */
-function failure(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error('A guard asked a function, and it threw what is no error', { cause: thrown });
+export function failure(thrown: unknown): Error {
+  return thrown instanceof Error
+    ? thrown
+    : new Error('A function that was asked about a request threw what is no error', { cause: thrown });
 }
