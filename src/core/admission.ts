@@ -14,6 +14,8 @@ export interface Admission<V = unknown> extends Disposable {
   readonly admitted: true;
   /** Aborts when the caller's signal does or a timeout among the gates expires. */
   readonly signal: AbortSignal;
+  /** Milliseconds left until the deadline, or a timeout among the gates, never negative; `Infinity` if nothing bounds it. */
+  remaining(): number;
   /** It went well. */
   success(value?: V): void;
   /** It failed. */
@@ -73,6 +75,10 @@ class Admitted implements Admission {
 
   get signal(): AbortSignal {
     return this.#passage.inner.signal;
+  }
+
+  remaining(): number {
+    return this.#passage.inner.remaining();
   }
 
   success(value?: unknown): void {

@@ -17,6 +17,19 @@ function watched(log: string[], enter: () => unknown = () => 'pass') {
 }
 
 describe('two-step use of a pipeline of gates', () => {
+  test('tells how much time is left: until the deadline, or until the first timeout among the gates that ends it', async () => {
+    const clock = new VirtualClock();
+    const remaining = (held: Admission | { admitted: false }): number => (held.admitted ? held.remaining() : NaN);
+    expect(remaining(pipeline([], { clock }).tryAcquire())).toBe(Infinity);
+    const bounded = pipeline([timeout({ after: '3s' }), timeout({ after: '2s', name: 'shorter' })], { clock });
+    const [free, hurried] = [bounded.tryAcquire(), bounded.tryAcquire({ deadline: 500 })];
+    expect([remaining(free), remaining(hurried)]).toEqual([2000, 500]);
+    await clock.advance(400);
+    expect([remaining(free), remaining(hurried)]).toEqual([1600, 100]);
+    await clock.advance('10s');
+    expect([remaining(free), remaining(hurried)]).toEqual([0, 0]);
+  });
+
   test('admits at once and is settled once, as its holder says', () => {
     const log: string[] = [];
     const gates = pipeline([watched(log)]);
