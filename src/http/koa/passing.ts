@@ -1,0 +1,148 @@
+/** One request of a Koa application on its way through one guard. */
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Entrance, Reception } from '../entrance.ts';
+import type { Soon } from '../guard-options.ts';
+import type { Visit } from '../inbound.ts';
+import { mute, send } from '../raw-response.ts';
+import type { Turned } from '../response.ts';
+import { type KoaResponse, type Unseal, seal, settle } from './settled-answer.ts';
+
+/** What is used of Koa's context. */
+export interface KoaContext {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly response: KoaResponse;
+  readonly state: unknown;
+  readonly respond?: boolean | undefined;
+}
+
+/** The rest of the application. */
+export type Rest = () => Promise<unknown>;
+
+/** Answers in place of the guard. */
+export type KoaHandler<Ctx> = (turned: Turned, ctx: Ctx, next: () => Promise<void>) => Soon<void>;
+
+/** One request on its way through one guard. */
+export class Passing<Ctx extends KoaContext> {
+  readonly #entrance: Entrance<Ctx>;
+  readonly #handler: KoaHandler<Ctx> | undefined;
+  readonly #ctx: Ctx;
+  #asked = false;
+  #passed = false;
+  #served = false;
+  /** The answer in place of the handler's, once its time is up. */
+  #instead: Promise<void> | undefined = undefined;
+  #wake = (): void => undefined;
+  #unseal: Unseal = () => undefined;
+
+  constructor(entrance: Entrance<Ctx>, handler: KoaHandler<Ctx> | undefined, ctx: Ctx) {
+    this.#entrance = entrance;
+    this.#handler = handler;
+    this.#ctx = ctx;
+  }
+
+  /** The request comes by. If it does so again it is not decided on again. */
+  async come(rest: Rest): Promise<void> {
+    if (this.#passed) await rest();
+    if (this.#asked) return;
+    this.#asked = true;
+    const { req, res } = this.#ctx;
+    const { breakwater: outer } = req as Partial<IncomingMessage>;
+    const reception = await this.#entrance.receive({
+      request: this.#ctx,
+      caller: req,
+      response: res,
+      outer,
+      expired: (turned, error) => {
+        this.#expire(turned, error);
+      },
+    });
+    await this.#receive(reception, outer, rest);
+  }
+
+  async #receive(reception: Reception, outer: Visit | undefined, rest: Rest): Promise<void> {
+    const { res, response } = this.#ctx;
+    switch (reception.kind) {
+      case 'admitted':
+        for (const name in reception.fields) response.set(name, reception.fields[name] as string);
+        this.#entrance.watcher?.watch?.(this.#ctx, res);
+        await this.#pass(reception.visit, rest);
+        return;
+      case 'past':
+        await this.#pass(reception.visit, rest);
+        return;
+      case 'failed':
+        throw reception.error;
+      case 'refused':
+        if (!res.writableEnded)
+          await this.#answer(reception.turned, () => this.#pass(this.#entrance.letThrough({ response: res, outer }), rest));
+        return;
+      case 'gone':
+    }
+  }
+
+  /** Goes on until all the rest has run, or time is up. */
+  async #pass(visit: Visit, rest: Rest): Promise<void> {
+    const { req, state } = this.#ctx;
+    this.#passed = true;
+    req.breakwater = visit;
+    Object.assign(state as object, { breakwater: visit });
+    const serving = rest();
+    const served = (): void => {
+      this.#served = true;
+      this.#unseal();
+    };
+    // One that was answered for may fail, and nobody asks any more.
+    serving.then(served, served);
+    const expired = new Promise<void>((resolve) => (this.#wake = resolve));
+    try {
+      await Promise.race([serving, expired]);
+    } catch (error) {
+      if (this.#instead === undefined) throw error;
+    }
+    if (this.#instead !== undefined) await this.#instead;
+    else if (!this.#served) await serving;
+  }
+
+  /** The handler is running, and its time is up. If its answer has begun it is left to end. */
+  #expire(turned: Soon<Turned | undefined>, error: unknown): void {
+    if (this.#served || this.#ctx.res.headersSent) return;
+    this.#instead = this.#answerInstead(turned, error);
+    this.#instead.catch(() => undefined);
+    this.#wake();
+  }
+
+  /** From here on the handler must not answer, also if the answer is not there yet. */
+  async #answerInstead(turned: Soon<Turned | undefined>, error: unknown): Promise<void> {
+    const { response, res } = this.#ctx;
+    let late: Turned | undefined;
+    if (turned instanceof Promise) {
+      const unseal = seal(response, { headers: {} });
+      try {
+        late = await turned;
+      } finally {
+        unseal();
+      }
+    } else late = turned;
+    if (late === undefined) throw error;
+    const answering = this.#answer(late, () => Promise.resolve());
+    if (answering instanceof Promise) await answering;
+    if (this.#served) return;
+    if (res.writableEnded) mute(res);
+    else {
+      this.#unseal = seal(response, late);
+      res.once('close', () => {
+        if (!this.#served) mute(res);
+      });
+    }
+  }
+
+  #answer(turned: Turned, next: () => Promise<void>): Soon<void> {
+    const { req, res, respond, response } = this.#ctx;
+    if (res.headersSent) throw turned.error;
+    if (this.#handler !== undefined) return this.#handler(turned, this.#ctx, next);
+    if (respond === false) send(req, res, turned);
+    else settle(response, turned);
+  }
+}
