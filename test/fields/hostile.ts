@@ -67,12 +67,12 @@ const pieces = [
 
 /** What stands in a field of somebody who means no good, or whose program is broken. */
 export const hostile: fc.Arbitrary<string> = fc.oneof(
-  { weight: 5, arbitrary: fc.array(fc.constantFrom(...pieces), { maxLength: 14 }).map((some) => some.join('')) },
-  { weight: 2, arbitrary: fc.string({ maxLength: 60 }) },
+  { weight: 8, arbitrary: fc.array(fc.constantFrom(...pieces), { maxLength: 14 }).map((some) => some.join('')) },
+  { weight: 3, arbitrary: fc.string({ maxLength: 60 }) },
   { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 60 }) },
   {
     weight: 1,
-    arbitrary: fc.tuple(fc.constantFrom(...pieces), fc.nat(9000)).map(([piece, times]) => piece.repeat(times).slice(0, 20_000)),
+    arbitrary: fc.tuple(fc.constantFrom(...pieces), fc.nat(9000)).map(([piece, length]) => piece.repeat(length / piece.length + 1)),
   },
 );
 
