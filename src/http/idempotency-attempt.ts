@@ -36,15 +36,20 @@ export class Attempt {
     terms.renewals.add(this);
   }
 
-  /** The answer is going to be sent on this response. It counts also if the client does not wait for it. */
-  watch(response: ServerResponse): void {
-    record(response, this.#terms.maxBytes, (recorded) => this.#settle(recorded));
+  /**
+   * The answer is going to be sent on this response. It counts also if the client does not wait for it.
+   *
+   * @param before - fields that others than the handler have set, where the response does not know them yet (Fastify's `reply.getHeaders()`)
+   */
+  watch(response: ServerResponse, before: object = response.getHeaders()): void {
+    record(response, this.#terms.maxBytes, (recorded) => this.#settle(recorded), before);
     response.once('close', () => this.left());
   }
 
-  /** This is the answer; what comes back is to be sent in its place. */
-  watchWeb(response: Response): Response {
-    return recordWeb(response, this.#terms.maxBytes, (recorded) => this.#settle(recorded));
+  /** This is the answer; what comes back is to be sent in its place. The handler is through: all that is still waited for is that the body is read, for one lease. */
+  watchWeb(response: Response, before: Headers = new Headers()): Response {
+    this.left();
+    return recordWeb(response, this.#terms.maxBytes, (recorded) => this.#settle(recorded), before);
   }
 
   /** The client has left. If the handler comes to an end within one more lease, what it answers counts; after that the key is free. */

@@ -31,9 +31,9 @@ const hopByHop: ReadonlySet<string> = new Set([
 ]);
 
 /** Takes the fields that may be given again in another answer. Those in `without` are left out, too. */
-export function lasting(headers: ReplyHeaders, without: readonly string[]): Record<string, string | readonly string[]> {
+export function lasting(headers: ReplyHeaders, without: readonly string[]): Record<string, string | string[]> {
   const connection = new Set(linesOf(headers, 'connection').flatMap((line) => line.toLowerCase().split(/\s*,\s*/)));
-  const kept = Object.create(null) as Record<string, string | readonly string[]>;
+  const kept = Object.create(null) as Record<string, string | string[]>;
   for (const [name, value] of Object.entries(headers))
     if (!hopByHop.has(name) && !connection.has(name) && !without.includes(name)) kept[name] = value;
   return kept;
@@ -43,6 +43,24 @@ export function lasting(headers: ReplyHeaders, without: readonly string[]): Reco
 export function linesOf(headers: ReplyHeaders, name: string): readonly string[] {
   const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
   return value === undefined ? [] : typeof value === 'string' ? [value] : value;
+}
+
+/** Fields as texts, by lower-case names; no pseudo-fields of HTTP/2. */
+export function textual(given: object): Record<string, string | string[]> {
+  const headers = Object.create(null) as Record<string, string | string[]>;
+  for (const [name, value] of Object.entries(given) as [string, unknown][]) {
+    if (value === undefined || name.startsWith(':')) continue;
+    const lines = [value].flat(2).map(String);
+    headers[name.toLowerCase()] = lines.length === 1 ? (lines[0] as string) : lines;
+  }
+  return headers;
+}
+
+/** The fields that are not what they were before. */
+export function changed(headers: ReplyHeaders, before: ReplyHeaders): ReplyHeaders {
+  const own = Object.create(null) as Record<string, string | string[]>;
+  for (const [name, value] of Object.entries(headers)) if (String(value) !== String(before[name])) own[name] = value;
+  return own;
 }
 
 /** About how many bytes of memory fields take. */

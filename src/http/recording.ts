@@ -4,7 +4,7 @@
  */
 
 import type { ServerResponse } from 'node:http';
-import { Bytes, type Recorded, type RecordingDone } from './recorded.ts';
+import { Bytes, type Recorded, type RecordingDone, changed, textual } from './recorded.ts';
 import { type ReplyHeaders, isBodiless } from './reply.ts';
 
 type Method = (...given: readonly unknown[]) => unknown;
@@ -18,12 +18,18 @@ const taps = new WeakMap<ServerResponse, Tap>();
  * it; or with nothing if the server destroys the response before that. Nothing else about the response changes, and when nobody records any more it has its own methods again.
  *
  * @param maxBytes - of a longer body nothing is kept
+ * @param before - fields that others than the handler have set, where the framework keeps them to itself until they are sent (Fastify's `reply.getHeaders()`)
  * @returns a function that stops recording; `done` is not called then
  */
-export function record(response: ServerResponse, maxBytes: number, done: RecordingDone): () => void {
+export function record(
+  response: ServerResponse,
+  maxBytes: number,
+  done: RecordingDone,
+  before: object = response.getHeaders(),
+): () => void {
   let tap = taps.get(response);
   if (tap === undefined) taps.set(response, (tap = new Tap(response)));
-  return tap.add(new Recorder(response, maxBytes, done));
+  return tap.add(new Recorder(maxBytes, done, textual(before)));
 }
 
 class Recorder {
@@ -31,15 +37,14 @@ class Recorder {
   readonly bytes: Bytes;
   readonly before: ReplyHeaders;
 
-  constructor(response: ServerResponse, maxBytes: number, done: RecordingDone) {
+  constructor(maxBytes: number, done: RecordingDone, before: ReplyHeaders) {
     this.done = done;
     this.bytes = new Bytes(maxBytes);
-    this.before = textual(response.getHeaders());
+    this.before = before;
   }
 
   recorded(status: number, headers: ReplyHeaders, head: boolean): Recorded {
-    const own = Object.create(null) as Record<string, string | readonly string[]>;
-    for (const [name, value] of Object.entries(headers)) if (String(value) !== String(this.before[name])) own[name] = value;
+    const own = changed(headers, this.before);
     return { status, headers, own, body: head || isBodiless(status) ? new Uint8Array(0) : this.bytes.whole() };
   }
 }
@@ -144,15 +149,4 @@ function listed(list: readonly unknown[]): object {
   const flat = Array.isArray(list[0]) ? (list as readonly (readonly unknown[])[]).flatMap(([name, value]) => [name, value]) : list;
   for (let i = 0; i + 1 < flat.length; i += 2) (lines[String(flat[i]).toLowerCase()] ??= []).push(flat[i + 1]);
   return lines;
-}
-
-/** Fields as texts, by lower-case names; no pseudo-fields of HTTP/2. */
-function textual(given: object): Record<string, string | readonly string[]> {
-  const headers = Object.create(null) as Record<string, string | readonly string[]>;
-  for (const [name, value] of Object.entries(given) as [string, unknown][]) {
-    if (value === undefined || name.startsWith(':')) continue;
-    const lines = [value].flat(2).map(String);
-    headers[name.toLowerCase()] = lines.length === 1 ? (lines[0] as string) : lines;
-  }
-  return headers;
 }

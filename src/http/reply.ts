@@ -3,7 +3,7 @@
 import { type IncomingMessage, STATUS_CODES, type ServerResponse } from 'node:http';
 
 /** Fields by their lower-case names; one with several lines has several values. */
-export type ReplyHeaders = Readonly<Record<string, string | readonly string[]>>;
+export type ReplyHeaders = Readonly<Record<string, string | string[]>>;
 
 /** An answer, ready to be sent. */
 export interface Reply {

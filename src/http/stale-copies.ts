@@ -149,21 +149,26 @@ export class StaleCopies<Req extends NodeShaped | WebShaped> {
     this.#copies.clear();
   }
 
-  /** The request was admitted: what its handler is going to send on this response may be of use later. */
-  watch(req: Req, response: ServerResponse): void {
+  /**
+   * The request was admitted: what its handler is going to send on this response may be of use later.
+   *
+   * @param before - fields that others than the handler have set, where the response does not know them yet (Fastify's `reply.getHeaders()`)
+   */
+  watch(req: Req, response: ServerResponse, before: object = response.getHeaders()): void {
     const head = headOf(req);
     const scope = this.#settings.scope?.(req);
     if (!safe.has(head.method)) response.once('finish', () => this.#changed(head, response.statusCode));
-    else if (this.#wants(head, scope)) record(response, this.#settings.maxCopyBytes, (recorded) => this.#keep(head, scope, recorded));
+    else if (this.#wants(head, scope))
+      record(response, this.#settings.maxCopyBytes, (recorded) => this.#keep(head, scope, recorded), before);
   }
 
   /** The same where responses are values: answers with the one to go on with. */
-  watchWeb(req: Req, response: Response): Response {
+  watchWeb(req: Req, response: Response, before: Headers = new Headers()): Response {
     const head = headOf(req);
     const scope = this.#settings.scope?.(req);
     if (!safe.has(head.method)) this.#changed(head, response.status);
     if (!this.#wants(head, scope)) return response;
-    return recordWeb(response, this.#settings.maxCopyBytes, (recorded) => this.#keep(head, scope, recorded));
+    return recordWeb(response, this.#settings.maxCopyBytes, (recorded) => this.#keep(head, scope, recorded), before);
   }
 
   /** The copy for a request that is not served; `undefined` if there is none that it may get. */

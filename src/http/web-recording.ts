@@ -1,6 +1,6 @@
 /** Records answers where responses are values of the web platform, as in Hono. */
 
-import { Bytes, type RecordingDone } from './recorded.ts';
+import { Bytes, type RecordingDone, changed } from './recorded.ts';
 import type { ReplyHeaders } from './reply.ts';
 
 /**
@@ -8,18 +8,19 @@ import type { ReplyHeaders } from './reply.ts';
  * half-way, the rest is still read for as long as it is to be kept.
  *
  * @param maxBytes - of a longer body nothing is kept
+ * @param earlier - fields that others than the handler have set
  * @returns the response to go on with, in place of the one given
  */
-export function recordWeb(response: Response, maxBytes: number, done: RecordingDone): Response {
+export function recordWeb(response: Response, maxBytes: number, done: RecordingDone, earlier = new Headers()): Response {
   const { status, statusText, body } = response;
-  const headers = fieldsOf(response.headers);
+  const [headers, before] = [fieldsOf(response.headers), fieldsOf(earlier)];
   const bytes = new Bytes(maxBytes);
   let told = false;
   const tell: RecordingDone = (recorded) => {
     if (!told) done(recorded);
     told = true;
   };
-  const finish = (): void => tell({ status, headers, own: headers, body: bytes.whole() });
+  const finish = (): void => tell({ status, headers, own: changed(headers, before), body: bytes.whole() });
   // One that hands the connection over (101) has nothing to be kept, and cannot be made anew.
   if (status < 200) {
     tell(undefined);
@@ -80,7 +81,7 @@ async function drain(read: () => Promise<Uint8Array | undefined>, bytes: Bytes, 
 
 /** Fields by their lower-case names, `set-cookie` line by line. */
 function fieldsOf(headers: Headers): ReplyHeaders {
-  const fields = Object.create(null) as Record<string, string | readonly string[]>;
+  const fields = Object.create(null) as Record<string, string | string[]>;
   headers.forEach((value, name) => {
     if (name !== 'set-cookie') fields[name] = value;
   });

@@ -1,0 +1,100 @@
+import type { AddressInfo } from 'node:net';
+import { serve as serveHono } from '@hono/node-server';
+import Fastify from 'fastify';
+import { Hono } from 'hono';
+import Koa from 'koa';
+import { expect, onTestFinished, test } from 'vitest';
+import { Idempotency } from '../../src/http/idempotency.ts';
+import { webReply } from '../../src/http/reply.ts';
+import { headOf } from '../../src/http/request-head.ts';
+import { type Reply, ask, latch, serve } from './serving.ts';
+
+/** Two equal requests, and what is expected of every framework. */
+async function twice(port: number): Promise<void> {
+  const order = (): Promise<Reply> => ask(port, { method: 'POST', path: '/orders?x', body: 'a', headers: { 'idempotency-key': '"k"' } });
+  const first = await order();
+  const again = await order();
+  expect(first).toMatchObject({ status: 201, body: '{"run":1}', headers: { 'x-request-id': '1' } });
+  expect(again).toMatchObject({
+    status: 201,
+    body: '{"run":1}',
+    headers: { 'x-request-id': '2', 'idempotency-replayed': 'true', location: '/orders/1', 'content-length': '9' },
+  });
+  expect(again.headers['content-type']).toMatch(/^application\/json/);
+}
+
+test('fastify: a hook before the handler, on what Fastify stands on', async () => {
+  let [id, runs] = [0, 0];
+  const core = new Idempotency<object>({});
+  const app = Fastify();
+  app.addHook('onRequest', (_request, reply, done) => {
+    reply.header('x-request-id', String(++id));
+    done();
+  });
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+  app.addHook('preHandler', async (request, reply) => {
+    const decision = await core.decide(request, headOf(request));
+    if (decision.kind === 'run') decision.attempt.watch(reply.raw, reply.getHeaders());
+    if (decision.kind !== 'answer') return undefined;
+    const { status, headers, body } = decision.reply;
+    return reply
+      .code(status)
+      .headers({ ...headers })
+      .send(body);
+  });
+  app.post('/orders', (_request, reply) => reply.code(201).header('location', '/orders/1').send({ run: ++runs }));
+  await app.listen({ port: 0 });
+  onTestFinished(() => app.close());
+  await twice((app.server.address() as AddressInfo).port);
+});
+
+test('koa: middleware around the handler', async () => {
+  let [id, runs] = [0, 0];
+  const core = new Idempotency<object>({});
+  const app = new Koa();
+  app.use((ctx, next) => {
+    ctx.set('x-request-id', String(++id));
+    return next();
+  });
+  app.use(async (ctx, next) => {
+    const decision = await core.decide(ctx, headOf(ctx));
+    if (decision.kind === 'run') decision.attempt.watch(ctx.res);
+    if (decision.kind !== 'answer') {
+      await next();
+      return;
+    }
+    const { status, headers, body } = decision.reply;
+    ctx.status = status;
+    ctx.body = typeof body === 'string' ? body : Buffer.from(body);
+    for (const [name, value] of Object.entries(headers)) ctx.set(name, typeof value === 'string' ? value : [...value]);
+  });
+  app.use((ctx) => {
+    ctx.status = 201;
+    ctx.set('location', '/orders/1');
+    ctx.body = { run: ++runs };
+  });
+  const { port } = await serve((req, res) => void app.callback()(req, res));
+  await twice(port);
+});
+
+test('hono: middleware that shows the response it got, and goes on with the one it gets back', async () => {
+  let [id, runs] = [0, 0];
+  const core = new Idempotency<object>({});
+  const app = new Hono();
+  app.use(async (c, next) => {
+    await next();
+    c.header('x-request-id', String(++id));
+  });
+  app.use(async (c, next) => {
+    const decision = await core.decide(c, headOf(c));
+    if (decision.kind === 'answer') return webReply(decision.reply);
+    await next();
+    if (decision.kind === 'run') c.res = decision.attempt.watchWeb(c.res);
+    return undefined;
+  });
+  app.post('/orders', (c) => c.json({ run: ++runs }, 201, { location: '/orders/1' }));
+  const listening = latch<AddressInfo>();
+  const server = serveHono({ fetch: app.fetch, port: 0 }, listening.open);
+  onTestFinished(() => void server.close());
+  await twice((await listening.opened).port);
+});
