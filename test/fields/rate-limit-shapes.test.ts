@@ -61,6 +61,7 @@ describe('what is left of a rate limit is told in the shape', () => {
     expect(rateLimitFields('draft-6', [{ ...unknown, window: Infinity }], now)).toEqual({
       ...{ 'ratelimit-policy': '2', 'ratelimit-limit': '2', 'ratelimit-remaining': '0', 'ratelimit-reset': '0' },
     });
+    expect(rateLimitFields('legacy', [{ ...unknown, window: Infinity }], now)['x-ratelimit-reset']).toBe('1000000000');
   });
 });
 
@@ -94,7 +95,7 @@ test('whatever limiters are called and say of themselves, fields are of one line
   const number = fc.oneof(fc.double(), fc.constantFrom(NaN, Infinity, -Infinity, -0, 0.1, 1e300, Number.MAX_SAFE_INTEGER));
   const quota = fc.record({ policy: hostile, limit: number, window: number, remaining: number, reset: number });
   fc.assert(
-    fc.property(fc.constantFrom(...rateLimitShapes), fc.array(quota, { maxLength: 3 }), number, (shape, quotas, wallNow) => {
+    fc.property(fc.constantFrom(...rateLimitShapes), fc.array(quota, { maxLength: 2 }), number, (shape, quotas, wallNow) => {
       for (const [name, value] of Object.entries(rateLimitFields(shape, quotas, wallNow))) {
         expect(name).toMatch(/^[a-z-]+$/);
         expect(value).toMatch(/^[\x20-\x7e]+$/);
