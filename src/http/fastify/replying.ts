@@ -2,6 +2,7 @@
 
 import type { ServerResponse } from 'node:http';
 import { discard } from '../../core/disposal.ts';
+import { describingFields } from '../describing-fields.ts';
 import type { Answer } from '../response.ts';
 
 /** What is used of Fastify's reply. */
@@ -18,12 +19,9 @@ export interface Replying {
   send(payload?: unknown): unknown;
 }
 
-/** Fields that describe the answer a handler was about to give, not the one that is given instead. */
-const describing = /^(?:content-(?!security-policy)|accept-ranges$|etag$|expires$|last-modified$|trailer$|transfer-encoding$)/;
-
 /** Gives the reply status and fields of an answer, and takes those that describe another one. What hooks have set (CORS, security) stays. */
 export function prepare(reply: Replying, { status, headers }: Pick<Answer, 'status' | 'headers'>): void {
-  for (const name of Object.keys(reply.getHeaders())) if (describing.test(name)) reply.removeHeader(name);
+  for (const name of Object.keys(reply.getHeaders())) if (describingFields.includes(name)) reply.removeHeader(name);
   reply.code(status);
   reply.headers(headers);
 }
@@ -31,8 +29,13 @@ export function prepare(reply: Replying, { status, headers }: Pick<Answer, 'stat
 /** Sends an answer as it is: how the handler wanted its own to be written does not concern it. */
 export function answer(reply: Replying, given: Answer): void {
   prepare(reply, given);
-  reply.serializer(String);
+  reply.serializer(plain);
   reply.send(typeof given.body === 'string' ? given.body : Buffer.from(given.body));
+}
+
+/** Texts as they are; what an error handler says after a hook has failed on them, as JSON. */
+function plain(payload: unknown): string {
+  return typeof payload === 'string' ? payload : JSON.stringify(payload);
 }
 
 /**

@@ -6,8 +6,7 @@ import { type Pipeline, pipeline } from '../../core/pipeline.ts';
 import type { AnyPolicy } from '../../core/policy.ts';
 import { Entrance } from '../entrance.ts';
 import { type GuardOptions, type GuardSettings, guardFields, readGuardOptions } from '../guard-options.ts';
-import type { Plan, RefusalHandler, Requesting } from './passage.ts';
-import type { Replying } from './replying.ts';
+import type { Plan, RefusalHandler } from './passage.ts';
 
 /** Gates: a list of policies, or a pipeline that was made elsewhere. */
 export type Gates = readonly AnyPolicy[] | Pipeline;
