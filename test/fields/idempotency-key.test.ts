@@ -1,19 +1,25 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readIdempotencyKey } from '../../src/fields/idempotency-key.ts';
+import { OptionsError } from 'breakwater';
+import { readIdempotencyKey, writeIdempotencyKey } from '../../src/fields/idempotency-key.ts';
+import { hostile, often, tooLong } from './hostile.ts';
 
-describe('readIdempotencyKey', () => {
+describe('the key under which a service knows repeated requests', () => {
   test.each([
     ['"8e03978e-40d5-43dd-bc93-6894a57f9324"', '8e03978e-40d5-43dd-bc93-6894a57f9324'],
     ['8e03978e-40d5-43dd-bc93-6894a57f9324', '8e03978e-40d5-43dd-bc93-6894a57f9324'],
-    ['  "a b, c"  ', 'a b, c'],
-    ['"a\\"b\\\\c"', 'a"b\\c'],
+    ['  "a b"\t', 'a b'],
+    ['"say \\"hi\\" \\\\"', 'say "hi" \\'],
+    ['"a, b;c"', 'a, b;c'],
     ['"a";v=1; w;x="y;\\"z"', 'a'],
+    ['order/17:retry+1=', 'order/17:retry+1='],
+    ['42', '42'],
     ['__proto__', '__proto__'],
     ['constructor', 'constructor'],
-    ['a'.repeat(255), 'a'.repeat(255)],
-  ])('%s is a key', (field, key) => {
-    expect(readIdempotencyKey(field)).toBe(key);
+    ['x'.repeat(255), 'x'.repeat(255)],
+    [`"${'\\"'.repeat(255)}"`, '"'.repeat(255)],
+  ])('in %j', (value, key) => {
+    expect(readIdempotencyKey(value)).toBe(key);
   });
 
   test.each([
@@ -23,54 +29,53 @@ describe('readIdempotencyKey', () => {
     '"',
     '"a',
     'a"',
+    '"a" b',
     '"a"b',
     '"a" ;v',
     '"a";',
     '"a";V=1',
-    '"\\n"',
-    'a\\b',
-    'a b',
+    '"a", "b"',
+    'a, b',
     'a,b',
-    '"a","b"',
-    'ü',
-    '"ü"',
-    '\u0000',
-    '"\t"',
-  ])('%j is none', (field) => {
-    expect(readIdempotencyKey(field)).toBeUndefined();
+    'a;b',
+    'a b',
+    'a\\b',
+  ])('is not in %j', (value) => {
+    expect(readIdempotencyKey(value)).toBeUndefined();
   });
 
-  test('any string of printable characters that is written as RFC 9651 says is read back', () => {
-    fc.assert(
-      fc.property(
-        fc.string({ unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)), minLength: 1, maxLength: 255 }),
-        (key) => {
-          expect(readIdempotencyKey(`"${key.replace(/["\\]/g, '\\$&')}"`)).toBe(key);
-        },
-      ),
-    );
+  test.each(['schlüssel', '"schlüssel"', '"\\n"', 'a\r\nb', 'a\n', '\u00a0a', '\0', '"a\0"', '"\t"'])('nor in %j', (value) => {
+    expect(readIdempotencyKey(value)).toBeUndefined();
   });
 
-  test('ten thousand hostile fields: a key is 1 to 255 visible characters, or there is none', { timeout: 30_000 }, () => {
-    const nasty = fc.constantFrom('"', '\\', ';', '=', ',', ' ', '\t', '\0', '\r\n', '__proto__', 'a', '*', '-', 'ÿ', '\ud800');
-    const hostile = fc.oneof(
-      fc.string({ unit: 'binary', maxLength: 2000 }),
-      fc.array(nasty, { maxLength: 600 }).map((parts) => parts.join('')),
-    );
-    fc.assert(
-      fc.property(hostile, (field) => {
-        const key = readIdempotencyKey(field);
-        if (key !== undefined) expect(key).toMatch(/^[\x20-\x7e]{1,255}$/);
-      }),
-      { numRuns: 10_000 },
-    );
+  test('has 255 characters at most, and a field that is longer than 1024 is not looked at', () => {
+    expect(readIdempotencyKey('x'.repeat(256))).toBeUndefined();
+    expect(readIdempotencyKey(`"${'x'.repeat(256)}"`)).toBeUndefined();
+    expect(readIdempotencyKey(`"a"${';b'.repeat(511)}`)).toBeUndefined();
+    expect(readIdempotencyKey(tooLong)).toBeUndefined();
   });
+});
 
-  test('a field made to be slow is not', () => {
-    for (const unit of ['\\"', '; a="', '"; a', '; a=b']) {
-      const started = process.hrtime.bigint();
-      for (let i = 0; i < 100; i++) readIdempotencyKey(`"a"${unit.repeat(Math.floor(1000 / unit.length))}!`);
-      expect(Number(process.hrtime.bigint() - started) / 1e6).toBeLessThan(500);
-    }
-  });
+test('every key of printable characters is read as it was written', () => {
+  const keys = fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 255 });
+  fc.assert(
+    fc.property(keys, (key) => {
+      expect(readIdempotencyKey(writeIdempotencyKey(key))).toBe(key);
+    }),
+  );
+});
+
+test('a key that cannot be sent is refused, so that no line break gets into a request', () => {
+  for (const key of ['', 'x'.repeat(256), 'a\r\nx-admin: 1', 'ä', '\u{1f600}'])
+    expect(() => writeIdempotencyKey(key)).toThrow(OptionsError);
+});
+
+test('whatever stands there, a key is printable and short', () => {
+  fc.assert(
+    fc.property(hostile, (value) => {
+      const key = readIdempotencyKey(value);
+      if (key !== undefined) expect(key).toMatch(/^[\x20-\x7e]{1,255}$/);
+    }),
+    often,
+  );
 });
