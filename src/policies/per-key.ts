@@ -233,14 +233,8 @@ class PerKeyGate implements Gate<Pass> {
 
   #refuse(): Failure {
     const { pipeline, policy, stack } = this.#scope;
-    return refuse(
-      made(
-        RejectedError,
-        `${pipeline}: ${policy} refuses calls without a key (missing: 'refuse')`,
-        { pipeline, policy, retryAfter: Infinity },
-        stack,
-      ),
-    );
+    const message = `${pipeline}: ${policy} refuses calls without a key (missing: 'refuse')`;
+    return refuse(made(RejectedError, message, { pipeline, policy, retryAfter: Infinity }, stack));
   }
 }
 

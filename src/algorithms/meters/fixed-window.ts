@@ -49,7 +49,7 @@ export class FixedWindow extends OwnTime implements CountedMeter<Share>, Portabl
   /** What is left of the window at `now`, less what was taken from windows to come. */
   available(now: number): number {
     const { limit, window } = this.limit;
-    const time = this.present(now) + this.slack(now);
+    const time = this.present(now);
     if (time < this.#shut) return 0;
     if (!this.#runs(time)) return limit;
     const ahead = Math.max(0, Math.ceil((this.#opens - time) / window));

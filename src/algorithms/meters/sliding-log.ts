@@ -53,7 +53,7 @@ export class SlidingLog extends OwnTime implements CountedMeter<LogEntry> {
 
   /** What is left at `now`; nothing while something is booked ahead. */
   available(now: number): number {
-    const time = this.present(now) + this.slack(now);
+    const time = this.present(now);
     if (this.#last > time) return 0;
     let sum = this.#sum;
     for (let i = 0; i < this.#size && this.#time(i) + this.limit.window <= time; i++) sum -= this.#cost(i);
