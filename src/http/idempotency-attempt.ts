@@ -76,7 +76,9 @@ export class Attempt {
     const { key, token, fingerprint } = this.#holding;
     renewals.remove(this);
     this.#tell(() => {
-      if (recorded === undefined || !this.#terms.storeWhen(recorded.status)) return store.abandon(key, token);
+      // A lesser answer in place of a refusal says nothing of how the request went.
+      if (recorded === undefined || 'x-degraded' in recorded.headers || !this.#terms.storeWhen(recorded.status))
+        return store.abandon(key, token);
       return store.complete(key, token, fingerprint, this.#outcome(recorded), ttl);
     });
   }

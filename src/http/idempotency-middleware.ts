@@ -25,7 +25,7 @@ export type IdempotencyMiddleware<Req extends IncomingMessage> = (req: Req, res:
  * ```ts
  * import { once } from 'node:events';
  * import { createServer } from 'node:http';
- * import { idempotency } from 'breakwater/express';
+ * import { idempotency } from 'breakwater/node';
  *
  * const payments = idempotency({ required: true });
  * let charged = 0;

@@ -80,7 +80,7 @@ export const memoryIdempotencyStoreFields: Fields<MemorySettings> = {
  *
  * @example
  * ```ts
- * import { idempotency, memoryIdempotencyStore } from 'breakwater/express';
+ * import { idempotency, memoryIdempotencyStore } from 'breakwater/node';
  *
  * const store = memoryIdempotencyStore({ max: 1000, maxBytes: '8mb' });
  * const once = idempotency({ store, ttl: '1h' });

@@ -206,7 +206,7 @@ export class StaleCopies<Req extends NodeShaped | WebShaped> {
     if (recorded?.body === undefined) return;
     const { status, headers, own, body } = recorded;
     const reuse = reuseOf(status, headers);
-    if (reuse === undefined || !this.#isWhole(recorded)) return;
+    if (reuse === undefined || !this.#isWhole(recorded) || 'x-degraded' in headers) return;
     if (scope === undefined && !reuse.shared && credentialsOf(head).length > 0) return;
     if (this.#settings.setCookie === 'refuse' && linesOf(headers, 'set-cookie').length > 0) return;
     const now = this.#settings.clock.now();

@@ -198,6 +198,14 @@ describe('what is not kept of an answer', () => {
     expect((await order(port, 'k')).body).toBe('run 2');
   });
 
+  test('a lesser answer in place of a refusal is no outcome', async () => {
+    const { port } = await shop({}, (_req, res, run) => {
+      if (run === 1) res.setHeader('x-degraded', 'static');
+      res.end(`run ${run}`);
+    });
+    for (const expected of ['run 1', 'run 2', 'run 2']) expect((await order(port, 'k')).body).toBe(expected);
+  });
+
   test('which answers are outcomes is the user’s to say', async () => {
     const { port } = await shop({ storeWhen: (status) => status === 500 }, (_req, res, run) => {
       res.statusCode = run < 3 ? 200 : 500;

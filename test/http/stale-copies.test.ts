@@ -225,6 +225,10 @@ describe('what may be copied (RFC 9111)', () => {
     expect(headers['link']).toBe('</a>, </b>');
   });
 
+  test('none of a copy that an inner guard gave', async () => {
+    expect(await copied({ 'x-degraded': 'stale', age: '5' })).toBe(false);
+  });
+
   test('none that is shorter than announced', async () => {
     const own = await desk((_req, res) => {
       res.writeHead(200, { 'content-length': 10 });
