@@ -29,7 +29,7 @@ import { Failure } from '../core/outcome.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { follow } from '../core/run.ts';
 import { answer } from './fetch/answer.ts';
-import { GivenRequest, type GuardedRequestInit } from './fetch/request.ts';
+import { GivenRequest, type GuardedRequestInit, urlOf } from './fetch/request.ts';
 import { type Guarding, Outbound } from './outbound.ts';
 import { type OutboundOptions, type OutboundSettings, outboundFields } from './outbound-options.ts';
 import { phaseOver } from './phase-timeout.ts';
@@ -122,9 +122,13 @@ async function exchange(
   input: string | URL | Request,
   init: GuardedRequestInit,
 ): Promise<Response> {
-  const request = new GivenRequest(input, init);
+  const url = urlOf(input);
+  // fetch says what is wrong with it.
+  if (url === undefined) return await (settings.fetch ?? globalThis.fetch)(input, init);
+  const request = new GivenRequest(input, url, init);
   const asked = outbound.callOptions(request, request.own, request.signal);
-  const repeatable = !outbound.repeats || (await request.holdBody(settings.maxReplayBytes, asked.idempotent === true));
+  const held = !outbound.repeats || request.holdBody(settings.maxReplayBytes, asked.idempotent === true);
+  const repeatable = typeof held === 'boolean' ? held : await held;
   const call = { ...asked, deadline: within(asked.deadline, settings.phases.total), idempotent: repeatable && asked.idempotent };
   try {
     return (await outbound.pipeline.execute((each) => attempt(outbound, settings, request, each), call)) as Response;

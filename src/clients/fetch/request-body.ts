@@ -1,6 +1,6 @@
-/** The body of a request, for as many attempts as it takes. */
+/** The body of a request that comes piece by piece, for as many attempts as it takes. */
 
-/** What gives a body piece by piece: the reader of a stream, or an iterator in the shape of one. */
+/** What gives its pieces: the reader of a stream, or an iterator in the shape of one. */
 interface Source {
   read(): Promise<{ readonly done: boolean; readonly value?: unknown }>;
   cancel(reason: unknown): Promise<unknown>;
@@ -21,78 +21,105 @@ export function isSpent(body: StreamedBody): boolean {
   return body instanceof ReadableStream && body.locked;
 }
 
-/** A body that comes piece by piece, as attempts send it. */
+/**
+ * Keeps the first pieces of a body, as many as are allowed to be kept, and gives them to every attempt. The rest can be had once: an attempt that asks for more takes it, and there can
+ * be no other after it.
+ */
 export class RequestBody {
   readonly #source: Source;
-  /** What was read of it before anything was sent. */
-  #head: unknown[] = [];
+  readonly #most: number;
+  #kept: unknown[] = [];
+  #size = 0;
   #whole: Uint8Array<ArrayBuffer> | undefined = undefined;
-  /** Whether an attempt has taken of what is not kept. */
-  #taken = false;
+  /** Whether the source has no more, and with what error it ended. */
+  #over = false;
+  #error: { readonly thrown: unknown } | undefined = undefined;
+  #reading: Promise<void> | undefined = undefined;
+  /** The attempt that takes what is not kept. */
+  #taker: object | undefined = undefined;
 
-  constructor(body: StreamedBody) {
+  /** `most`: how much of it may be kept, bytes. */
+  constructor(body: StreamedBody, most: number) {
     this.#source = sourceOf(body);
+    this.#most = most;
   }
 
-  /**
-   * Reads it, so that it can be sent more than once. Answers with whether it can: not if it has more than `most` bytes. Rejects with the reason of `signal` when that aborts.
-   */
-  async keep(most: number, signal: AbortSignal | undefined): Promise<boolean> {
-    const abort = (): void => void this.#source.cancel(signal?.reason).catch(() => undefined);
+  /** Reads it to its end, so that it can be sent more than once, or until it is too long for that. Answers with whether it can. An abort rejects with its reason. */
+  async keep(signal: AbortSignal | undefined): Promise<boolean> {
+    const abort = (): void => this.drop(signal?.reason);
     signal?.addEventListener('abort', abort, { once: true });
     try {
-      let size = 0;
-      for (;;) {
+      while (!this.#over && this.#size <= this.#most) {
         signal?.throwIfAborted();
-        const { done, value } = await this.#source.read();
-        signal?.throwIfAborted();
-        if (done) break;
-        this.#head.push(value);
-        size += value instanceof Uint8Array ? value.byteLength : Infinity;
-        if (size > most) return false;
+        await this.#read();
       }
-      this.#whole = joined(this.#head as Uint8Array[], size);
-      this.#head = [];
-      return true;
+      signal?.throwIfAborted();
     } finally {
       signal?.removeEventListener('abort', abort);
     }
+    // What it broke off with, fetch is to say.
+    if (this.#size > this.#most || this.#error !== undefined) return false;
+    this.#whole = joined(this.#kept as Uint8Array[], this.#size);
+    this.#kept = [];
+    return true;
   }
 
-  /** The body for one attempt. @throws TypeError if it was sent and is not there any more */
+  /** The body for one attempt. @throws TypeError if it is not there any more */
   open(): Uint8Array<ArrayBuffer> | ReadableStream {
     if (this.#whole !== undefined) return this.#whole;
-    if (this.#taken)
-      throw new TypeError(
-        'The body of this request is a stream that was sent already and was too long to be kept (maxReplayBytes): it cannot be sent again. Mark the request as idempotent: false, or give its body as a whole.',
-      );
-    const head = [...this.#head];
-    return new ReadableStream(
-      {
-        pull: async (controller) => {
-          this.#taken = true;
-          this.#head = [];
-          const kept = head.shift();
-          if (kept !== undefined) {
-            controller.enqueue(kept);
-            return;
-          }
-          const { done, value } = await this.#source.read();
-          if (done) controller.close();
-          else controller.enqueue(value);
-        },
-        // Of an attempt that never asked for any of it, the next may.
-        cancel: async (reason) => {
-          if (this.#taken) await this.#source.cancel(reason);
-        },
-      },
-      { highWaterMark: 0 },
-    );
+    const attempt = {};
+    this.#allow(attempt);
+    let at = 0;
+    const pull = async (controller: ReadableStreamDefaultController): Promise<void> => {
+      this.#allow(attempt);
+      if (at === this.#kept.length && this.#size <= this.#most && !this.#over) await this.#read();
+      if (at < this.#kept.length) controller.enqueue(this.#kept[at++]);
+      else if (this.#error !== undefined) throw this.#error.thrown;
+      else if (this.#over) controller.close();
+      else await this.#take(attempt, controller);
+    };
+    return new ReadableStream({ pull }, { highWaterMark: 0 });
   }
 
   /** Nobody will send it any more. */
   drop(reason: unknown): void {
-    if (this.#whole === undefined) void this.#source.cancel(reason).catch(() => undefined);
+    if (!this.#over) void this.#source.cancel(reason).catch(() => undefined);
+  }
+
+  #allow(attempt: object): void {
+    if (this.#taker === undefined || this.#taker === attempt) return;
+    throw new TypeError(
+      'The body of this request is a stream that was sent already and was too long to be kept (maxReplayBytes): it cannot be sent again. Mark the request as idempotent: false, or give its body as a whole.',
+    );
+  }
+
+  /** Gives an attempt what is not kept. */
+  async #take(attempt: object, controller: ReadableStreamDefaultController): Promise<void> {
+    this.#taker = attempt;
+    this.#kept = [];
+    const { done, value } = await this.#source.read();
+    if (done) this.#over = true;
+    if (done) controller.close();
+    else controller.enqueue(value);
+  }
+
+  /** Reads one piece more and keeps it; several attempts at a time wait for the same. */
+  #read(): Promise<void> {
+    this.#reading ??= this.#readOne().finally(() => (this.#reading = undefined));
+    return this.#reading;
+  }
+
+  async #readOne(): Promise<void> {
+    try {
+      const { done, value } = await this.#source.read();
+      this.#over = done;
+      if (done) return;
+      this.#kept.push(value);
+      this.#size += value instanceof Uint8Array ? value.byteLength : Infinity;
+    } catch (error) {
+      this.#over = true;
+      this.#error = { thrown: error };
+    }
   }
 }
 

@@ -10,6 +10,15 @@ export interface GuardedRequestInit extends RequestInit {
   readonly breakwater?: RequestOptions | undefined;
 }
 
+/** Where a request goes to; nothing if that cannot be told. */
+export function urlOf(input: string | URL | Request): URL | undefined {
+  try {
+    return new URL(input instanceof Request ? input.url : input);
+  } catch {
+    return undefined;
+  }
+}
+
 /** A request of which each attempt is a new one. */
 export class GivenRequest implements OutboundRequest {
   readonly method: string;
@@ -22,13 +31,12 @@ export class GivenRequest implements OutboundRequest {
   #headers: Headers | undefined = undefined;
   #body: RequestBody | undefined = undefined;
 
-  /** @throws TypeError if there is no such URL */
-  constructor(input: string | URL | Request, { breakwater, ...init }: GuardedRequestInit) {
+  constructor(input: string | URL | Request, url: URL, { breakwater, ...init }: GuardedRequestInit) {
     const request = input instanceof Request ? input : undefined;
     this.#input = input;
     this.#init = init;
     this.own = breakwater;
-    this.url = new URL(request?.url ?? input);
+    this.url = url;
     this.method = (init.method ?? request?.method ?? 'GET').toUpperCase();
     this.signal = (init.signal === undefined ? request?.signal : init.signal) ?? undefined;
   }
@@ -48,11 +56,11 @@ export class GivenRequest implements OutboundRequest {
   /**
    * Takes charge of a body that comes piece by piece, and keeps it if it may have to be sent again. Answers with whether the request can be sent as often as it takes.
    */
-  async holdBody(maxReplayBytes: number, idempotent: boolean): Promise<boolean> {
+  holdBody(maxReplayBytes: number, idempotent: boolean): boolean | Promise<boolean> {
     const body = streamed(this.#init.body ?? (this.#input instanceof Request ? this.#input.body : undefined));
     if (body === undefined || isSpent(body)) return true;
-    this.#body = new RequestBody(body);
-    return idempotent && (await this.#body.keep(maxReplayBytes, this.signal));
+    this.#body = new RequestBody(body, maxReplayBytes);
+    return idempotent && this.#body.keep(this.signal);
   }
 
   /** What one attempt gives to fetch. */
