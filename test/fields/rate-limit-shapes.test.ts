@@ -65,6 +65,11 @@ describe('what is left of a rate limit is told in the shape', () => {
   });
 });
 
+test('a window is one second at least, in every shape', () => {
+  for (const shape of ['draft-6', 'draft-7', 'draft-8', 'draft-11'] as const)
+    expect(rateLimitFields(shape, [{ ...api, window: 0 }], now)['ratelimit-policy'], shape).toMatch(/w=1$/);
+});
+
 test('a client that retries waits as long as it is told, in every shape', () => {
   for (const shape of rateLimitShapes) {
     const wait = retryAfterFrom(rateLimitFields(shape, [api], now), now);
