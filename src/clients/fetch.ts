@@ -59,7 +59,7 @@ export interface FetchOptions extends OutboundOptions {
   readonly fetch?: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
   /** How much of a body that is a stream is kept so that it can be sent again, in bytes. A request with a longer one is not repeated once it has been sent. @defaultValue `65536` */
   readonly maxReplayBytes?: number;
-  /** How long the phases of an exchange may take. */
+  /** How long the phases of an exchange may take. @defaultValue each has its own */
   readonly phases?: FetchPhases;
 }
 

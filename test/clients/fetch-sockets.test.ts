@@ -250,9 +250,8 @@ test("undici's own fetch does as well", async () => {
   const { url } = await counting((_, res) => res.end('ok'));
   const agent = new Agent();
   onTestFinished(() => agent.destroy());
-  const transport: NonNullable<FetchOptions['fetch']> = async (input, init) =>
-    await undiciFetch(input as string, { ...init, dispatcher: agent } as never);
-  const response = await wrapFetch(presets.http(), { fetch: transport })(url);
+  const transport = (input: unknown, init: object = {}): unknown => undiciFetch(input as string, { ...init, dispatcher: agent });
+  const response = await wrapFetch(presets.http(), { fetch: transport as typeof fetch })(url);
   expect([response instanceof Response, await response.text()]).toEqual([true, 'ok']);
 });
 

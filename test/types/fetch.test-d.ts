@@ -19,8 +19,10 @@ export function aRequestMaySaySomethingAboutItself(): void {
   void guarded('https://api.example', { breakwater: { priority: 'urgent' } });
   // @ts-expect-error no such option
   void guarded('https://api.example', { breakwater: { retries: 3 } });
-  const init: RequestInit = {};
-  init;
+}
+
+export function whatItTakesFetchTakesToo(init: GuardedRequestInit): RequestInit {
+  return init;
 }
 
 export function itTakesPoliciesOrAPipeline(): void {
