@@ -347,6 +347,20 @@ describe('answers that break off', () => {
     expect(text(got)).toBe('made');
   });
 
+  test('what is destroyed when the client has left already (as stream.pipeline does) is not cut off by the server', async () => {
+    const kept = latch<Recorded | undefined>();
+    const { port } = await serve((_req, res) => {
+      record(res, 100, kept.open);
+      res.once('close', () => {
+        res.destroy();
+        res.end('done all the same');
+      });
+      asking.leave();
+    });
+    const asking = ask(port);
+    expect(text(await kept.opened)).toBe('done all the same');
+  });
+
   test('a server that destroys the response has not answered', async () => {
     await expect(
       recorded((_req, res) => {
