@@ -7,6 +7,7 @@ import { seededRandom } from 'breakwater/testing';
 import { ClientGoneError, ErrorResponse, type Guard, type Turned, type Visit, guard } from 'breakwater/koa';
 import Koa from 'koa';
 import { describe, expect, test, vi } from 'vitest';
+import { stories } from './adapter-stories.ts';
 import { type Reply, ask, books, latch, serve } from './serving.ts';
 
 const limited = definePolicy({
@@ -30,6 +31,27 @@ function oneConnection(): { readonly agent: Agent; readonly sockets: Set<unknown
   agent.on('free', (socket) => sockets.add(socket));
   return { agent, sockets };
 }
+
+stories({
+  name: 'Koa 3',
+  field: (request, name) => (request as Koa.Context).get(name) || undefined,
+  start: async ({ outer, fields = {}, handler, ...own }) => {
+    const { app, errors, start } = application();
+    app.use(async (ctx, next) => {
+      ctx.set(fields);
+      await next();
+    });
+    if (outer !== undefined) app.use(guard(outer.policies, outer.options as never));
+    app.use(guard(own.policies, own.options as never));
+    app.use(async (ctx) => {
+      const { status = 200, headers = {}, body = '' } = await handler({ path: ctx.path, method: ctx.method, visit: ctx.state.breakwater });
+      ctx.status = status;
+      ctx.set(headers);
+      ctx.body = status === 304 ? null : body;
+    });
+    return { port: await start(), errors };
+  },
+});
 
 describe('guard in Koa', () => {
   test('lets requests in, and tells handlers when to stop and how much time is left, on the state and on the request', async () => {
