@@ -237,3 +237,4 @@ export type { IdempotencyOptions } from './idempotency-options.ts';
 export { type Drained, type Lifecycle, lifecycle, type LifecycleState, type SignalOptions } from './lifecycle.ts';
 export type { LifecycleOptions } from './lifecycle-options.ts';
 export { type HealthBody, type HealthReport, liveness, type Probe, readiness, type ReadinessOptions } from './health.ts';
+export { type StaleCopies, staleCopies, type StaleCopiesOptions } from './stale-copies.ts';

@@ -11,7 +11,7 @@ import {
   refuse,
   retry,
 } from 'breakwater';
-import plugin, { type FastifyGuardOptions, breakwater, idempotency, lifecycle, readiness } from 'breakwater/fastify';
+import plugin, { type FastifyGuardOptions, breakwater, idempotency, lifecycle, readiness, staleCopies } from 'breakwater/fastify';
 import Fastify, { type FastifyInstance } from 'fastify';
 import { describe, expect, test, vi } from 'vitest';
 import { listen } from './fastify-app.ts';
@@ -412,6 +412,26 @@ describe('the end of an application', () => {
   });
 });
 
+describe('lesser answers', () => {
+  test('copies of earlier answers stand in for refusals, with what the hooks of the reply had added', async () => {
+    const app = Fastify();
+    const copies = staleCopies({ maxStale: '1h' });
+    let served = 0;
+    app.addHook('onSend', async (_request, reply) => void reply.header('x-hooked', '1'));
+    await app.register(breakwater);
+    const said = { policies: [fixedWindow({ limit: 1, window: '1h' })], fallback: copies };
+    app.get('/', { config: { breakwater: said } }, async (_request, reply) => {
+      return reply.header('cache-control', 'public, max-age=0').send(`fresh ${++served}`);
+    });
+    const port = await listen(app);
+    const answers = [await ask(port), await ask(port)];
+    expect(answers.map(({ status: code, body, headers }) => [code, body, headers['x-hooked']])).toEqual([
+      [200, 'fresh 1', '1'],
+      [200, 'fresh 1', '1'],
+    ]);
+  });
+});
+
 describe('Idempotency-Key', () => {
   test('carries a request out once; who repeats it gets the same answer, with the fields of hooks', async () => {
     const app = Fastify();
@@ -421,7 +441,7 @@ describe('Idempotency-Key', () => {
     await app.register(breakwater);
     app.post('/pay', { preHandler: idempotency() }, async (_request, reply) => reply.code(201).send({ charged: ++charged }));
     const port = await listen(app);
-    const pay = async (key: string): ReturnType<typeof ask> =>
+    const pay = async (key: string): Promise<Awaited<ReturnType<typeof ask>>> =>
       ask(port, { method: 'POST', path: '/pay', headers: { 'idempotency-key': key, 'content-type': 'application/json' }, body: '{}' });
     const first = await pay('"a"');
     const again = await pay('"a"');
