@@ -51,6 +51,8 @@ export type BaseAdapter = AxiosAdapter | string | readonly string[];
 
 /** Options of {@link adapter}. */
 export interface AdapterOptions extends OutboundOptions {
+  /** What events, errors and snapshots call it; a pipeline that is given has a name of its own. @defaultValue `'axios'` */
+  readonly name?: string;
   /** What sends each attempt. @defaultValue axios's default adapter */
   readonly adapter?: BaseAdapter;
   /** How much of a body that is a stream is kept so that it can be sent again, in bytes. A request with a longer one is not repeated once it has been sent. @defaultValue `65536` */

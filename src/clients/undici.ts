@@ -43,6 +43,8 @@ export type { StandIn } from './undici/exchange.ts';
 
 /** Options of {@link interceptor}. */
 export interface InterceptorOptions extends OutboundOptions {
+  /** What events, errors and snapshots call it; a pipeline that is given has a name of its own. @defaultValue `'undici'` */
+  readonly name?: string;
   /** How much of a body that is a stream is kept so that it can be sent again, in bytes. A request with a longer one is not repeated once it has been sent. @defaultValue `65536` */
   readonly maxReplayBytes?: number;
   /** A body that nobody reads for as long gives back what policies hold for it, and can still be read. @defaultValue `'30s'` */
