@@ -358,6 +358,25 @@ describe('a response that is passed on', () => {
     expect(Object.prototype.toString.call(answer)).toBe('[object Response]');
   });
 
+  test('has no stream of ours where it is read as a whole, and one where somebody asks for it', async () => {
+    const answer = await guarded(url);
+    const { body } = answer;
+    expect(answer.body).toBe(body);
+    expect([body?.locked, answer.bodyUsed]).toEqual([false, false]);
+    expect([await answer.text(), answer.bodyUsed]).toEqual(['{"a":1}', true]);
+    const whole = await guarded(url);
+    const text = whole.text();
+    expect([whole.bodyUsed, whole.body?.locked]).toEqual([true, true]);
+    expect(await text).toBe('{"a":1}');
+    await expect(whole.json()).rejects.toThrow(TypeError);
+  });
+
+  test('gives up the byte order mark, as fetch does', async () => {
+    const marked = wrapFetch([], { fetch: async () => new Response(new Uint8Array([0xef, 0xbb, 0xbf, 0x37])) });
+    expect(await (await marked(url)).text()).toBe('7');
+    expect(await (await marked(url)).json()).toBe(7);
+  });
+
   test('can be read in every way, once', async () => {
     expect(await (await guarded(url)).json()).toEqual({ a: 1 });
     expect((await (await guarded(url)).arrayBuffer()).byteLength).toBe(7);
@@ -376,7 +395,9 @@ describe('a response that is passed on', () => {
     const answer = await wrapFetch([slots], { fetch: async () => native() })(url);
     const copy = answer.clone();
     expect([copy.url, copy.redirected, copy.status, copy.clone().url]).toEqual([answer.url, true, 201, answer.url]);
-    expect([await copy.json(), await answer.json()]).toEqual([{ a: 1 }, { a: 1 }]);
+    expect([copy.clone().clone().type, await copy.json(), answer.bodyUsed]).toEqual(['basic', { a: 1 }, false]);
+    expect([await answer.json(), answer.bodyUsed]).toEqual([{ a: 1 }, true]);
+    expect(() => answer.clone()).toThrow(TypeError);
     expect(slots.active).toBe(0);
   });
 });

@@ -35,6 +35,9 @@ export class AnswerBody implements UnderlyingByteSource {
   #awaited = false;
   #since: number;
   #closed = false;
+  #cancelled = false;
+  /** What cut it short. */
+  #failure: Failure | undefined = undefined;
 
   /** `idle`: ms between chunks; `length`: bytes, `NaN` if unknown; `signal`: the caller's. */
   constructor(body: ReadableStream<Uint8Array>, exchange: Call, idle: number, length: number, signal: AbortSignal | undefined) {
@@ -60,37 +63,42 @@ export class AnswerBody implements UnderlyingByteSource {
   }
 
   async pull(controller: ReadableByteStreamController): Promise<void> {
+    const chunk = await this.next();
+    if (chunk !== undefined) controller.enqueue(transferable(chunk));
+    else if (!this.#cancelled) {
+      controller.close();
+      controller.byobRequest?.respond(0);
+    }
+  }
+
+  /** The next chunk, which is never empty; nothing at the end. Rejects with what it broke off with. */
+  async next(): Promise<Uint8Array | undefined> {
     this.#awaited = true;
     this.#since = this.#now();
     this.#alarm.set(this.#since + this.#idle, this.#since);
     try {
-      // Byte streams ask again only when something was given.
       for (;;) {
         const { done, value } = await this.#reader.read();
-        if (this.#closed) return;
+        if (this.#failure !== undefined) throw this.#failure.error;
         if (done) {
           this.#finish();
-          controller.close();
-          controller.byobRequest?.respond(0);
-          return;
+          return undefined;
         }
         if (value.byteLength === 0) continue;
         this.#left -= value.byteLength;
         this.#since = this.#now();
-        controller.enqueue(transferable(value));
-        return;
+        return value;
       }
     } catch (error) {
-      // What was cut is told of it already.
-      if (this.#closed) return;
-      this.#finish(thrown(error));
-      controller.error(error);
+      if (!this.#closed) this.#finish(thrown(error));
+      throw error;
     } finally {
       this.#awaited = false;
     }
   }
 
   async cancel(reason: unknown): Promise<void> {
+    this.#cancelled = true;
     this.#finish();
     if (this.#left <= WORTH_READING) await this.#readOut(reason);
     else await this.#reader.cancel(reason);
@@ -122,6 +130,7 @@ export class AnswerBody implements UnderlyingByteSource {
   #cut(failure: Failure): void {
     if (this.#closed) return;
     const { error } = failure;
+    this.#failure = failure;
     this.#finish(failure);
     this.#controller?.error(error);
     this.#exchange.cut(failure);
