@@ -25,13 +25,18 @@ import type { Pipeline } from '../core/pipeline.ts';
 import type { AnyPolicy } from '../core/policy.ts';
 import { Entrance } from './entrance.ts';
 import { type GuardOptions as AllGuardOptions, type GuardSettings, guardFields, readGuardOptions } from './guard-options.ts';
+import { idempotent } from './hono/idempotent.ts';
 import { type HonoContext, type HonoHandler, Passing, type Ways } from './hono/passing.ts';
+import type { IdempotencyOptions } from './idempotency-options.ts';
 import type { Visit } from './inbound.ts';
 
 export type { HonoHandler as Handler } from './hono/passing.ts';
 export type { Connected } from './identity.ts';
 export { ClientGoneError, ErrorResponse, type Visit } from './inbound.ts';
 export type { Answer, Degraded, Turned } from './response.ts';
+export type { Fallback, FieldsDraft, Soon } from './guard-options.ts';
+export type { IdempotencyOptions } from './idempotency-options.ts';
+export { type StaleCopies, staleCopies, type StaleCopiesOptions } from './stale-copies.ts';
 
 declare module 'hono' {
   interface ContextVariableMap {
@@ -96,4 +101,15 @@ export function guard<C extends Context = Context>(policies: readonly AnyPolicy[
     return await passing.come(next);
   };
   return Object.assign(guarded, { pipeline: entrance.pipeline }) as Guard;
+}
+
+/**
+ * Carries requests out once, however often their clients send them: `app.use('/orders', idempotency())`, behind what says who the user is, in front of what does the work. The
+ * answer to the first request with an `Idempotency-Key` is kept, and who repeats it gets the same one, with `idempotency-replayed: true`; 409 while the first is on its way, 422
+ * if it is not the same request, 400 for a key that is none. Draft: draft-ietf-httpapi-idempotency-key-header-07.
+ *
+ * @throws OptionsError if an option is wrong
+ */
+export function idempotency<C extends Context = Context>(options: IdempotencyOptions<C> = {}): MiddlewareHandler {
+  return idempotent(options) as MiddlewareHandler;
 }

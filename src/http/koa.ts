@@ -26,7 +26,9 @@ import type { Pipeline } from '../core/pipeline.ts';
 import type { AnyPolicy } from '../core/policy.ts';
 import { Entrance } from './entrance.ts';
 import { type GuardOptions as AllGuardOptions, type GuardSettings, guardFields, readGuardOptions } from './guard-options.ts';
+import type { IdempotencyOptions } from './idempotency-options.ts';
 import type { Visit } from './inbound.ts';
+import { idempotent } from './koa/idempotent.ts';
 import { type KoaHandler, Passing } from './koa/passing.ts';
 
 export { clientKey, type ClientKeyOptions } from './client-key.ts';
@@ -34,6 +36,12 @@ export type { Connected } from './identity.ts';
 export { ClientGoneError, ErrorResponse, type Visit } from './inbound.ts';
 export type { KoaHandler as Handler } from './koa/passing.ts';
 export type { Answer, Degraded, Turned } from './response.ts';
+export type { Fallback, FieldsDraft, Soon } from './guard-options.ts';
+export type { IdempotencyOptions } from './idempotency-options.ts';
+export { type Drained, type Lifecycle, lifecycle, type LifecycleState, type SignalOptions } from './lifecycle.ts';
+export type { LifecycleOptions } from './lifecycle-options.ts';
+export { type HealthBody, type HealthReport, liveness, type Probe, readiness, type ReadinessOptions } from './health.ts';
+export { type StaleCopies, staleCopies, type StaleCopiesOptions } from './stale-copies.ts';
 
 declare module 'koa' {
   interface DefaultState {
@@ -97,4 +105,20 @@ export function guard<State = DefaultState, Custom = DefaultContext>(
     return passing.come(next);
   };
   return Object.assign(guarded, { pipeline: entrance.pipeline });
+}
+
+/** Middleware that carries requests out once. */
+export type IdempotencyMiddleware<Ctx = GuardContext> = (ctx: Ctx, next: Next) => Promise<void>;
+
+/**
+ * Carries requests out once, however often their clients send them: `app.use(idempotency())`, behind what says who the user is, in front of what does the work. The answer to
+ * the first request with an `Idempotency-Key` is kept, and who repeats it gets the same one, with `idempotency-replayed: true`; 409 while the first is on its way, 422 if it is
+ * not the same request, 400 for a key that is none. Draft: draft-ietf-httpapi-idempotency-key-header-07.
+ *
+ * @throws OptionsError if an option is wrong
+ */
+export function idempotency<State = DefaultState, Custom = DefaultContext>(
+  options: IdempotencyOptions<GuardContext<State, Custom>> = {},
+): IdempotencyMiddleware<GuardContext<State, Custom>> {
+  return idempotent(options);
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Agent } from 'node:http';
 import { RateLimitedError, bulkhead, definePolicy, fixedWindow, perKey, refuse } from 'breakwater';
-import { ClientGoneError, type Guard, type Turned, type Visit, guard } from 'breakwater/hono';
+import { ClientGoneError, type Guard, type Turned, type Visit, guard, idempotency, staleCopies } from 'breakwater/hono';
 import { type Context, Hono } from 'hono';
 import { compress } from 'hono/compress';
 import { cors } from 'hono/cors';
@@ -341,6 +341,79 @@ describe('guard in Hono, as a value', () => {
     expect([none.status, none.body, none.headers.get('content-length')]).toEqual([204, null, null]);
   });
 
+  test('copies of earlier answers take the place of refusals', async () => {
+    const app = new Hono();
+    const slots = bulkhead({ maxConcurrent: 1 });
+    const arrived = latch();
+    const go = latch();
+    app.use(guard([slots], { fallback: staleCopies() }));
+    app.get('/page', (c) => c.text('page', 200, { 'cache-control': 'public' }));
+    app.get('/held', async (c) => {
+      arrived.open();
+      await go.opened;
+      return c.text('held');
+    });
+    await (await app.request('/page')).text();
+    const held = app.request('/held');
+    await arrived.opened;
+    const copy = await app.request('/page');
+    expect([copy.status, await copy.text(), copy.headers.get('x-degraded')]).toEqual([200, 'page', 'stale']);
+    expect((await app.request('/other')).status).toBe(503);
+    go.open();
+    await (await held).text();
+    expect(slots.active).toBe(0);
+  });
+
+  test('a request with an Idempotency-Key is carried out once; what fails can be tried again', async () => {
+    const app = new Hono();
+    let [id, runs] = [0, 0];
+    app.use(async (c, next) => {
+      c.header('x-request-id', String(++id));
+      await next();
+    });
+    app.use(guard([bulkhead({ maxConcurrent: 1 })]));
+    app.use('/orders/*', idempotency());
+    app.post('/orders/good', (c) => c.json({ run: ++runs }, 201, { location: '/orders/1' }));
+    app.post('/orders/bad', (c) => (++runs === 2 ? Promise.reject(new Error('bad')) : c.text(String(runs))));
+    app.get('/orders/good', (c) => c.text(String(++runs)));
+    app.onError((error, c) => c.text(error.message, 500));
+    const order = async (path: string, method = 'POST') => {
+      const reply = await app.request(path, { method, headers: { 'idempotency-key': '"k"' } });
+      return [reply.status, await reply.text(), reply.headers.get('idempotency-replayed'), reply.headers.get('x-request-id')];
+    };
+    expect(await order('/orders/good')).toEqual([201, '{"run":1}', null, '1']);
+    expect(await order('/orders/good')).toEqual([201, '{"run":1}', 'true', '2']);
+    expect(await order('/orders/bad')).toEqual([500, 'bad', null, '3']);
+    expect(await order('/orders/bad')).toEqual([200, '3', null, '4']);
+    expect(await order('/orders/bad')).toEqual([200, '3', 'true', '5']);
+    expect(await order('/orders/good', 'GET')).toEqual([200, '4', null, '6']);
+  });
+
+  test('while a request with an Idempotency-Key is on its way its repetition waits for nothing, and one whose client has left runs no handler', async () => {
+    const app = new Hono();
+    const arrived = latch();
+    const go = latch();
+    let runs = 0;
+    app.use(idempotency({ required: true }));
+    app.post('/', async (c) => {
+      runs++;
+      arrived.open();
+      await go.opened;
+      return c.text('done');
+    });
+    const order = (key?: string, signal?: AbortSignal) =>
+      app.request('/', { method: 'POST', ...(signal && { signal }), headers: key === undefined ? {} : { 'idempotency-key': key } });
+    const first = order('"a"');
+    await arrived.opened;
+    expect((await order('"a"')).status).toBe(409);
+    expect((await order()).status).toBe(400);
+    expect((await order('"b"', AbortSignal.abort())).status).toBe(499);
+    expect(runs).toBe(1);
+    go.open();
+    expect((await first).status).toBe(200);
+    expect(await (await order('"b"')).text()).toBe('done');
+  });
+
   test('W1 one guard in two places decides once, and a refused request that comes by again is not served', async () => {
     const app = new Hono();
     const account = books();
@@ -349,9 +422,10 @@ describe('guard in Hono, as a value', () => {
     const no = guard([limited]);
     app.use('/in/*', api);
     app.use('/in/items', api);
-    app.use('/no', async (c: Context, next) => {
-      await no(c, next);
-      await no(c, next);
+    app.use('/no', async (c, next) => {
+      const again = c as never;
+      await no(again, next);
+      await no(again, next);
     });
     app.all('*', (c) => c.text(String(++served)));
     expect(await (await app.request('/in/items')).text()).toBe('1');

@@ -4,7 +4,7 @@ import { Agent } from 'node:http';
 import { PassThrough, Readable } from 'node:stream';
 import { RateLimitedError, bulkhead, definePolicy, fixedWindow, perKey, refuse } from 'breakwater';
 import { seededRandom } from 'breakwater/testing';
-import { ClientGoneError, ErrorResponse, type Guard, type Turned, type Visit, guard } from 'breakwater/koa';
+import { ClientGoneError, ErrorResponse, type Guard, type Turned, type Visit, guard, idempotency, staleCopies } from 'breakwater/koa';
 import Koa from 'koa';
 import { describe, expect, test, vi } from 'vitest';
 import { stories } from './adapter-stories.ts';
@@ -347,6 +347,54 @@ describe('guard in Koa', () => {
     const none = await ask(port, { path: '/none' });
     expect([none.status, none.body, none.headers['content-length'], none.headers['content-type']]).toEqual([204, '', undefined, undefined]);
     expect(await ask(port, { path: '/late' })).toMatchObject({ status: 200, body: 'old' });
+  });
+
+  test('copies of earlier answers take the place of refusals', async () => {
+    const { app, start } = application();
+    const arrived = latch();
+    const go = latch();
+    app.use(guard([bulkhead({ maxConcurrent: 1 })], { fallback: staleCopies() }));
+    app.use(async (ctx) => {
+      ctx.set('cache-control', 'public');
+      ctx.body = 'page';
+      if (ctx.path !== '/held') return;
+      arrived.open();
+      await go.opened;
+    });
+    const port = await start();
+    await ask(port);
+    const held = ask(port, { path: '/held' });
+    await arrived.opened;
+    const copy = await ask(port);
+    expect([copy.status, copy.body, copy.headers['x-degraded']]).toEqual([200, 'page', 'stale']);
+    go.open();
+    expect((await held).status).toBe(200);
+  });
+
+  test('a request with an Idempotency-Key is carried out once; what fails can be tried again', async () => {
+    const { app, start } = application();
+    let [id, runs] = [0, 0];
+    app.use(async (ctx, next) => {
+      ctx.set('x-request-id', String(++id));
+      await next();
+    });
+    app.use(guard([bulkhead({ maxConcurrent: 1 })]));
+    app.use(idempotency({ scope: (ctx) => ctx.get('x-tenant') || undefined }));
+    app.use((ctx) => {
+      runs++;
+      if (ctx.path === '/bad' && runs === 2) throw new Error('bad');
+      ctx.body = { run: runs };
+    });
+    const port = await start();
+    const order = async (path: string, method = 'POST'): Promise<unknown> => {
+      const { status, body, headers } = await ask(port, { path, method, headers: { 'idempotency-key': '"k"' } });
+      return [status, body, headers['idempotency-replayed'], headers['x-request-id']];
+    };
+    expect(await order('/good')).toEqual([200, '{"run":1}', undefined, '1']);
+    expect(await order('/good')).toEqual([200, '{"run":1}', 'true', '2']);
+    expect(await order('/bad')).toEqual([500, 'Internal Server Error', undefined, undefined]);
+    expect(await order('/bad')).toEqual([200, '{"run":3}', undefined, '4']);
+    expect(await order('/good', 'GET')).toEqual([200, '{"run":4}', undefined, '5']);
   });
 });
 

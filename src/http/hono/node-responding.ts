@@ -30,6 +30,16 @@ export class NodeResponding implements Responding {
     return destroyed || stream?.destroyed === true;
   }
 
+  /** `null` while it waits in a pipeline behind another one. */
+  get socket(): object | null {
+    const { socket } = this.#outgoing;
+    return socket === undefined ? this.#outgoing : socket;
+  }
+
+  get req(): NonNullable<Responding['req']> {
+    return this.#outgoing.req ?? { socket: null };
+  }
+
   once(event: 'finish' | 'close', listener: () => void): void {
     this.#outgoing.once(event, listener);
   }

@@ -1,0 +1,49 @@
+import type { ServerResponse } from 'node:http';
+import { Idempotency } from '../idempotency.ts';
+import type { IdempotencyOptions } from '../idempotency-options.ts';
+import { type Reply, isBodiless } from '../reply.ts';
+import { type NodeShaped, headOf } from '../request-head.ts';
+
+/** What is used of Koa's context. */
+interface Context extends NodeShaped {
+  readonly method: string;
+  readonly res: ServerResponse;
+  readonly response: Answering;
+}
+
+interface Answering {
+  status: number;
+  body: unknown;
+  set(field: string, value: string | string[]): void;
+}
+
+/** Middleware that carries requests out once, however often their clients send them. */
+export function idempotent<Ctx extends Context>(
+  options: IdempotencyOptions<Ctx>,
+): (ctx: Ctx, next: () => Promise<unknown>) => Promise<void> {
+  const core = new Idempotency<Ctx>(options);
+  return async (ctx, next) => {
+    const { res } = ctx;
+    const decision = core.concerns(ctx.method) ? await core.decide(ctx, headOf(ctx)) : undefined;
+    if (decision?.kind === 'answer') {
+      if (!res.headersSent) answer(ctx.response, decision.reply);
+      return;
+    }
+    if (decision?.kind === 'run') {
+      // Nothing was done yet, and nobody waits for it any more.
+      if (res.destroyed || res.writableEnded) {
+        decision.attempt.abandon();
+        return;
+      }
+      decision.attempt.watch(res);
+    }
+    await next();
+  };
+}
+
+function answer(response: Answering, { status, headers, body }: Reply): void {
+  response.status = status;
+  response.body = typeof body === 'string' ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  for (const [name, value] of Object.entries(headers)) response.set(name, value);
+  if (isBodiless(status)) response.body = null;
+}
