@@ -13,11 +13,13 @@ import type { Fallback, GuardSettings, Soon } from './guard-options.ts';
 import type { Connected } from './identity.ts';
 import { type Responding, type Visit, arrive, letThrough } from './inbound.ts';
 import type { Turned } from './response.ts';
+import { WarningSigns } from './warning-signs.ts';
 
 /** A request as an adapter shows it. */
 export interface Visitor<Req> {
   /** As the framework has it: what the user's functions get. */
   readonly request: Req;
+  /** The same object in every guard that the request passes: Node's own request, where there is one. */
   readonly caller: Connected;
   readonly response: Responding;
   /** The same request behind an outer guard. */
@@ -56,6 +58,7 @@ export class Entrance<Req> {
   readonly watcher: Fallback<Req> | undefined;
   readonly #asking: Asking<Req>;
   readonly #answering: Answering<Req>;
+  readonly #signs: WarningSigns;
 
   /** @throws OptionsError if a policy is no gate, a list has something that is no address, or a pipeline that has a name is given another */
   constructor(policies: readonly AnyPolicy[] | Pipeline, settings: GuardSettings<Req>) {
@@ -64,15 +67,21 @@ export class Entrance<Req> {
     this.watcher = typeof fallback === 'object' && 'answer' in fallback ? fallback : undefined;
     this.#asking = new Asking(settings);
     this.#answering = new Answering(this.pipeline, settings);
+    const { warnings, trustProxy, key = settings.keyGenerator } = settings;
+    const watched = 'acquire' in policies ? [policies] : policies;
+    this.#signs = new WarningSigns({ name: this.pipeline.name, policies: watched, warnings, trustProxy, ownKey: key !== undefined });
   }
 
   /** Decides on a request. Never rejects. */
   async receive(visitor: Visitor<Req>): Promise<Reception> {
-    const { request, response, outer } = visitor;
+    const { request, response, outer, caller } = visitor;
+    const signs = this.#signs;
+    if (signs.watching) signs.meet();
     try {
-      const asked = await this.#asking.ask(request, visitor.caller);
+      const asked = await this.#asking.ask(request, caller);
       if (asked.way === 'past') return { kind: 'past', visit: letThrough(response, outer) };
       if (asked.way === 'denied') return await this.#refused(request, asked, this.#denial());
+      if (signs.watching) signs.look(caller, caller, asked.key);
       const arrival = await arrive(this.pipeline, response, {
         ...asked,
         outer,

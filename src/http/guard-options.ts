@@ -1,10 +1,11 @@
 /** What every guard can be told, whatever framework it stands in. */
 
-import type { ServerResponse } from 'node:http';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { type Duration, type Field, type Fields, duration, field, flag, fn, numeric, oneOf, readOptions, text } from '../core/options.ts';
 import type { Priority } from '../core/priority.ts';
 import { type IdentityOptions, type IdentitySettings, identityFields } from './identity.ts';
 import type { Degraded, Turned } from './response.ts';
+import type { Warnings } from './warnings.ts';
 
 /** An answer, now or later. */
 export type Soon<T> = T | Promise<T>;
@@ -67,14 +68,16 @@ export interface GuardOptions<Req> extends IdentityOptions {
   readonly identifier?: string;
   /** By how much at most a `Retry-After` of a minute or more is lengthened by chance, 0 to 1, so that not all come back at once. @defaultValue `0.1` */
   readonly retryAfterJitter?: number;
+  /** Who hears [warnings](warnings.md): nobody, or a function. @defaultValue the process, which prints them */
+  readonly warnings?: Warnings;
 }
 
 /** What remembers answers, to give one when a request cannot be served. */
 export interface Fallback<Req> {
   /** A lesser answer, if there is one. */
   answer(req: Req, turned: Turned): Soon<Degraded | undefined>;
-  /** The request is served: what is sent on this response may be of use later. */
-  watch?(req: Req, response: ServerResponse): void;
+  /** The request is served: what is sent on this response may be of use later. `before`: fields that were set on it, where the framework has them elsewhere. */
+  watch?(req: Req, response: ServerResponse, before?: OutgoingHttpHeaders): void;
   /** The same where responses are values: answers with the one to go on with. */
   watchWeb?(req: Req, response: Response): Response;
 }
@@ -99,6 +102,7 @@ export interface GuardSettings<Req> extends IdentitySettings {
   readonly legacyHeaders: boolean;
   readonly identifier: string | undefined;
   readonly retryAfterJitter: number;
+  readonly warnings: Warnings;
 }
 
 type Of<Name extends keyof GuardSettings<never>> = GuardSettings<never>[Name];
@@ -147,6 +151,9 @@ export const guardFields: Fields<GuardSettings<never>> = {
   legacyHeaders: flag().or(false),
   identifier: text().optional(),
   retryAfterJitter: numeric({ min: 0, max: 1 }).or(0.1),
+  warnings: field<NonNullable<Warnings> | false>('false, or (warning) => void', (value) =>
+    value === false || typeof value === 'function' ? (value as NonNullable<Warnings> | false) : undefined,
+  ).optional(),
 };
 
 /** Reads options of a guard that has those of its framework, too. @throws OptionsError */

@@ -17,8 +17,19 @@ export interface Responding {
   readonly destroyed: boolean;
   /** What an HTTP/2 response stands on. */
   readonly stream?: { readonly destroyed: boolean };
+  /** The connection; `null` while the response waits in a pipeline behind another one. */
+  readonly socket?: object | null;
+  /** The request, which knows the connection all the same. */
+  readonly req?: { readonly socket: Connection | null };
   once(event: 'finish' | 'close', listener: () => void): unknown;
   removeListener(event: 'finish' | 'close', listener: () => void): unknown;
+}
+
+/** What a request comes in on. */
+interface Connection {
+  readonly destroyed: boolean;
+  once(event: 'close', listener: () => void): unknown;
+  removeListener(event: 'close', listener: () => void): unknown;
 }
 
 /** A request on its way, as its handler sees it. */
@@ -53,7 +64,7 @@ export class ErrorResponse extends ResilienceError {
 }
 
 /** How a request is to be taken through the gates. */
-export interface Entry extends Pick<CallOptions, 'key' | 'priority' | 'priorityLevel'> {
+export interface Entry extends Pick<CallOptions, 'key' | 'cost' | 'priority' | 'priorityLevel'> {
   /** ms; `Infinity` for none. */
   readonly deadline: number;
   /** The same request behind an outer guard: its end is this one's end. */
@@ -74,9 +85,9 @@ export type Arrival =
  */
 export async function arrive(pipeline: Pick<Pipeline, 'acquire'>, response: Responding, entry: Entry): Promise<Arrival> {
   const visit = new GuardedVisit(response, entry);
-  const { key, priority, priorityLevel } = entry;
+  const { key, cost, priority, priorityLevel } = entry;
   try {
-    visit.take(await pipeline.acquire({ signal: visit.signal, deadline: visit.limit, key, priority, priorityLevel }));
+    visit.take(await pipeline.acquire({ signal: visit.signal, deadline: visit.limit, key, cost, priority, priorityLevel }));
   } catch (error) {
     const gone = visit.signal.aborted;
     visit.end();
@@ -99,6 +110,8 @@ class GuardedVisit implements Visit {
   readonly #due: number;
   /** Ends the visit from outside: the client has left, or the visit to an outer guard is at its end. */
   readonly #outside = new AbortController();
+  /** Where the response would not say that its client has left: it is not its turn yet on this connection. */
+  readonly #connection: Connection | undefined;
   #admission: Admission | undefined = undefined;
 
   constructor(response: Responding, entry: Entry) {
@@ -109,8 +122,10 @@ class GuardedVisit implements Visit {
     this.#due = systemClock.now() + this.limit;
     response.once('finish', this.#over);
     response.once('close', this.#over);
+    this.#connection = response.socket === null ? (response.req?.socket ?? undefined) : undefined;
+    this.#connection?.once('close', this.#over);
     outer?.signal.addEventListener('abort', this.#ended);
-    if (response.destroyed || response.stream?.destroyed === true) this.#over();
+    if (response.destroyed || response.stream?.destroyed === true || this.#connection?.destroyed === true) this.#over();
     else if (outer?.signal.aborted === true) this.#ended();
   }
 
@@ -142,6 +157,7 @@ class GuardedVisit implements Visit {
     this.over = true;
     this.#response.removeListener('finish', this.#over);
     this.#response.removeListener('close', this.#over);
+    this.#connection?.removeListener('close', this.#over);
     this.#entry.outer?.signal.removeEventListener('abort', this.#ended);
     this.#admission?.signal.removeEventListener('abort', this.#expired);
   }

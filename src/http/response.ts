@@ -27,8 +27,10 @@ export interface Degraded {
   readonly body?: string | Uint8Array;
 }
 
-/** A day, s: nobody waits longer, and clients that obey absurd values never come back. */
-const LONGEST_RETRY_AFTER = 86_400;
+/** A month, s, which a quota may last: clients that obey absurd values never come back. */
+const LONGEST_RETRY_AFTER = 31 * 86_400;
+/** A day, s, for those who can never pass as they are. */
+const NEVER = 86_400;
 
 const problemTypes = 'https://iana.org/assignments/http-problem-types';
 
@@ -51,8 +53,9 @@ export function answerTo(error: unknown): Answer | undefined {
   return error instanceof TimeoutError ? answer(504) : undefined;
 }
 
-/** The value of `Retry-After`: whole seconds, rounded up (never earlier than asked), from 1 to a day; 1 if nothing is known. */
+/** The value of `Retry-After`: whole seconds, rounded up (never earlier than asked), from 1 to 31 days; 1 if nothing is known, and a day for `Infinity`. */
 export function retryAfterSeconds(ms: number | undefined): number {
+  if (ms === Infinity) return NEVER;
   const seconds = ms === undefined || Number.isNaN(ms) ? 1 : Math.ceil(ms / 1000);
   return Math.min(Math.max(seconds, 1), LONGEST_RETRY_AFTER);
 }
@@ -70,10 +73,10 @@ export function wordedAs(given: Answer, message: string | object): Answer {
   return { ...given, ...written(text ? message : JSON.stringify(message), { ...given.headers, 'content-type': type }) };
 }
 
-/** A lesser answer, ready to be sent. It is not to be kept by caches: the next one may be whole again. */
+/** A lesser answer, ready to be sent. It says that it is one, and is not to be kept by caches: the next one may be whole again. */
 export function degradedAnswer({ status = 200, headers = {}, body = '' }: Degraded): Answer {
   const own = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-  return { status, ...written(body, { 'cache-control': 'no-store', ...own }) };
+  return { status, ...written(body, { 'cache-control': 'no-store', 'x-degraded': 'fallback', ...own }) };
 }
 
 const bodies: Readonly<Record<keyof typeof problems, string>> = {

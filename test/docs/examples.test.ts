@@ -9,13 +9,23 @@ import { type Library, complaints, examples, run } from './examples.ts';
 const all = examples();
 
 /** The entry points by the names users import them by; everything else is somebody else's. */
-const library: Library = (specifier) => {
-  if (specifier === 'breakwater') return Promise.resolve(breakwater);
-  if (specifier === 'breakwater/testing') return import('breakwater/testing');
-  if (specifier === 'breakwater/express') return import('breakwater/express');
-  if (specifier === 'breakwater/worker-pool') return import('breakwater/worker-pool');
-  return import(/* @vite-ignore */ specifier) as Promise<unknown>;
-};
+const library: Library = (specifier) => entries.get(specifier)?.() ?? (import(/* @vite-ignore */ specifier) as Promise<unknown>);
+
+const entries: ReadonlyMap<string, () => Promise<unknown>> = new Map<string, () => Promise<unknown>>([
+  ['breakwater', () => Promise.resolve(breakwater)],
+  ['breakwater/testing', () => import('breakwater/testing')],
+  ['breakwater/express', () => import('breakwater/express')],
+  ['breakwater/fastify', () => import('breakwater/fastify')],
+  ['breakwater/koa', () => import('breakwater/koa')],
+  ['breakwater/hono', () => import('breakwater/hono')],
+  ['breakwater/nest', () => import('breakwater/nest')],
+  ['breakwater/node', () => import('breakwater/node')],
+  ['breakwater/fetch', () => import('breakwater/fetch')],
+  ['breakwater/undici', () => import('breakwater/undici')],
+  ['breakwater/axios', () => import('breakwater/axios')],
+  ['breakwater/got', () => import('breakwater/got')],
+  ['breakwater/worker-pool', () => import('breakwater/worker-pool')],
+]);
 
 describe('examples', () => {
   test('all of them compile as strictly as the source does', { timeout: 60_000 }, () => {

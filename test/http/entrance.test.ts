@@ -195,8 +195,9 @@ describe('who must not pass the gates, and who may not come in', () => {
   });
 });
 
+const burst = (): AnyPolicy => perKey(() => tokenBucket({ rate: 1, per: '10s', burst: 3 }), { name: 'burst' });
+
 describe('what is said of limits', () => {
-  const burst = () => perKey(() => tokenBucket({ rate: 1, per: '10s', burst: 3 }), { name: 'burst' });
   const day = () => fixedWindow({ limit: 5, window: '24h', name: 'day' });
 
   test('each answer says what is left, in the shape of the current draft', async () => {
@@ -252,6 +253,31 @@ describe('what is said of limits', () => {
   });
 });
 
+describe('what a request takes of limits', () => {
+  test('is one, or what is said of it; limits with a cost of their own go by that', async () => {
+    const left = async (options: GuardOptions<Request>, path = '/'): Promise<unknown> =>
+      fieldsOf(await come(entrance([burst()], { ...options, standardHeaders: 'draft-7' }), { path }));
+    expect(await left({})).toMatchObject({ ratelimit: expect.stringContaining('remaining=2') as unknown });
+    expect(await left({ cost: 2 })).toMatchObject({ ratelimit: expect.stringContaining('remaining=1') as unknown });
+    const cost = ({ path }: Request): number => (path === '/export' ? 3 : 0);
+    expect(await left({ cost })).toMatchObject({ ratelimit: expect.stringContaining('remaining=3') as unknown });
+    expect(await left({ cost }, '/export')).toMatchObject({ ratelimit: expect.stringContaining('remaining=0') as unknown });
+    const own = entrance([tokenBucket({ rate: 1, per: '10s', burst: 9, cost: 4 })], { cost: 2, standardHeaders: 'draft-7' });
+    expect(fieldsOf(await come(own))).toMatchObject({ ratelimit: expect.stringContaining('remaining=5') as unknown });
+  });
+
+  test('more than a limit ever holds can never pass: not before a day', async () => {
+    const turned = turnedOf(await come(entrance([burst()], { cost: 4 })));
+    expect([turned.status, turned.headers['retry-after']]).toEqual([429, '86400']);
+  });
+
+  test('W5 a cost that is none fails the request, and nothing is taken', async () => {
+    const into = entrance([burst()], { cost: ({ path }) => (path === '/' ? NaN : 0) });
+    expect((await come(into)).kind).toBe('failed');
+    expect(fieldsOf(await come(into, { path: '/a' }))).toMatchObject({ ratelimit: expect.stringContaining('r=3') as unknown });
+  });
+});
+
 describe('when to come back', () => {
   const after = async (retryAfter: number, retryAfterJitter?: number): Promise<number> => {
     const into = entrance(
@@ -292,7 +318,12 @@ describe('answers of your own', () => {
     const full = (): AnyPolicy => denying(new OverloadedError('full'));
     const fixed = turnedOf(await come(entrance([full()], { fallback: { headers: { 'Content-Type': 'text/plain' }, body: 'later' } })));
     expect([fixed.status, fixed.body]).toEqual([200, 'later']);
-    expect(fixed.headers).toEqual({ 'content-type': 'text/plain', 'cache-control': 'no-store', 'content-length': '5' });
+    expect(fixed.headers).toEqual({
+      'content-type': 'text/plain',
+      'cache-control': 'no-store',
+      'content-length': '5',
+      'x-degraded': 'fallback',
+    });
     expect(fixed.error).toBeInstanceOf(OverloadedError);
     const made = entrance([full()], { fallback: ({ path }) => (path === '/a' ? { status: 203, body: 'a' } : undefined) });
     expect(turnedOf(await come(made, { path: '/a' })).status).toBe(203);
@@ -318,6 +349,54 @@ describe('answers of your own', () => {
       throw boom;
     };
     expect(await come(entrance([limited()], { message }))).toEqual({ kind: 'failed', error: boom });
+  });
+});
+
+describe('warnings', () => {
+  const warned = async (policies: readonly AnyPolicy[], options: GuardOptions<Request>, comings: readonly Coming[]): Promise<string[]> => {
+    const codes: string[] = [];
+    const into = entrance(policies, { ...options, warnings: ({ code }) => codes.push(code) });
+    await madeEarlier();
+    for (const coming of comings) await come(into, coming);
+    return codes;
+  };
+  /** Guards that are made while a request is there look as if they were made for it. */
+  const madeEarlier = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  const forwarded = { headers: { 'x-forwarded-for': '6.6.6.6' } };
+
+  test.each<[string, GuardOptions<Request>, readonly Coming[], string[]]>([
+    ['a proxy that nobody named', {}, [forwarded, forwarded], ['BREAKWATER_FORWARDED_WITHOUT_TRUST']],
+    ['one that was named', { trustProxy: 1 }, [forwarded], []],
+    ['trust in the whole world', { trustProxy: ['0.0.0.0/1', '128.0.0.0/1'] }, [], ['BREAKWATER_PERMISSIVE_TRUST']],
+    ['no address', {}, [{ address: undefined }], ['BREAKWATER_NO_ADDRESS']],
+    ['a key that is a whole address of IPv6', { key: () => '2001:db8::1' }, [{}], ['BREAKWATER_IPV6_KEY']],
+    ['nothing of the kind', {}, [{}], []],
+  ])('teach once: %s', async (_, options, comings, codes) => {
+    expect(await warned([burst()], options, comings)).toEqual(codes);
+  });
+
+  test('one limit that counts a request twice', async () => {
+    const codes: string[] = [];
+    const warnings = ({ code }: { code: string }): void => void codes.push(code);
+    const shared = burst();
+    const caller = { socket: { remoteAddress: '203.0.113.9' }, headers: {} };
+    const both = [entrance([shared], { warnings }), entrance([shared], { warnings })];
+    await madeEarlier();
+    for (const into of both)
+      await into.receive({ request: { path: '/' }, caller, response: new FakeResponse(), outer: undefined, expired: () => undefined });
+    expect(codes).toEqual(['BREAKWATER_DOUBLE_COUNT']);
+  });
+
+  test('guards that are made for each request', async () => {
+    const codes: string[] = [];
+    const warnings = ({ code }: { code: string }): void => void codes.push(code);
+    for (let i = 0; i < 20; i++) await come(entrance([burst()], { warnings }));
+    expect(codes).toEqual(['BREAKWATER_CREATED_PER_REQUEST']);
+  });
+
+  test('are for whom it concerns, or nobody', () => {
+    expect(() => entrance([], { warnings: true as unknown as false })).toThrow(/warnings/);
+    expect(() => entrance([], { warnings: false })).not.toThrow();
   });
 });
 

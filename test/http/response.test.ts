@@ -74,8 +74,8 @@ test.each([
   [1000.01, 2],
   [59_001, 60],
   [86_400_000, 86_400],
-  [1e12, 86_400],
+  [1e12, 2_678_400],
   [Infinity, 86_400],
-])('Retry-After for %s ms is %i s: rounded up, at least one, at most a day', (ms, seconds) => {
+])('Retry-After for %s ms is %i s: rounded up, at least one, at most a month, and a day for never', (ms, seconds) => {
   expect(retryAfterSeconds(ms)).toBe(seconds);
 });
