@@ -9,6 +9,7 @@ import { systemClock } from '../core/clock.ts';
 import { ResilienceError } from '../core/errors.ts';
 import { made } from '../core/made.ts';
 import type { Pipeline } from '../core/pipeline.ts';
+import { type Connection, noLongerClosed, onceClosed } from './connections.ts';
 
 /** What must be seen of a response; Node's own have it, and those shaped like them. */
 export interface Responding {
@@ -23,13 +24,6 @@ export interface Responding {
   readonly req?: { readonly socket: Connection | null };
   once(event: 'finish' | 'close', listener: () => void): unknown;
   removeListener(event: 'finish' | 'close', listener: () => void): unknown;
-}
-
-/** What a request comes in on. */
-interface Connection {
-  readonly destroyed: boolean;
-  once(event: 'close', listener: () => void): unknown;
-  removeListener(event: 'close', listener: () => void): unknown;
 }
 
 /** A request on its way, as its handler sees it. */
@@ -123,7 +117,7 @@ class GuardedVisit implements Visit {
     response.once('finish', this.#over);
     response.once('close', this.#over);
     this.#connection = response.socket === null ? (response.req?.socket ?? undefined) : undefined;
-    this.#connection?.once('close', this.#over);
+    if (this.#connection !== undefined) onceClosed(this.#connection, this.#over);
     outer?.signal.addEventListener('abort', this.#ended);
     if (response.destroyed || response.stream?.destroyed === true || this.#connection?.destroyed === true) this.#over();
     else if (outer?.signal.aborted === true) this.#ended();
@@ -157,7 +151,7 @@ class GuardedVisit implements Visit {
     this.over = true;
     this.#response.removeListener('finish', this.#over);
     this.#response.removeListener('close', this.#over);
-    this.#connection?.removeListener('close', this.#over);
+    if (this.#connection !== undefined) noLongerClosed(this.#connection, this.#over);
     this.#entry.outer?.signal.removeEventListener('abort', this.#ended);
     this.#admission?.signal.removeEventListener('abort', this.#expired);
   }
