@@ -122,11 +122,11 @@ async function exchange(
 
   async function attempt(call: Call): Promise<AxiosResponse> {
     streams.drop();
-    const { cancelToken: _, ...others } = config;
     const headers = new AxiosHeaders(config.headers).set({ ...outbound.fieldsFor(call, request, config.breakwater) });
     const data: unknown = body === undefined ? config.data : body.open();
     try {
-      const answer = await base({ ...others, headers, data, signal: call.signal });
+      // The caller's signal and token stand behind the call's own.
+      const answer = await base({ ...withoutToken(config), headers, data, signal: call.signal });
       answer.config = config;
       streams.follow(call, answer);
       return answer;
@@ -147,11 +147,21 @@ function described(config: InternalAxiosRequestConfig): OutboundRequest {
   return {
     method: (config.method ?? 'GET').toUpperCase(),
     get url() {
-      return (url ??= new URL(axios.getUri(config), 'http://localhost'));
+      return (url ??= new URL(addressOf(config), 'http://localhost'));
     },
-    field: (name) => {
-      const value = AxiosHeaders.from(config.headers).get(name);
-      return value === undefined || value === null ? undefined : String(value);
-    },
+    field: (name) => (AxiosHeaders.from(config.headers).get(name) as { toString(): string } | null | undefined)?.toString(),
   };
+}
+
+/** The full address. Axios's own way to put it together takes a while, and is gone only where there are parameters. */
+function addressOf(config: InternalAxiosRequestConfig): string {
+  const { url = '', baseURL = '', params } = config;
+  if (params !== undefined) return axios.getUri(config);
+  return baseURL === '' || /^[a-z][a-z\d+.-]*:\/\//i.test(url) ? url : `${baseURL.replace(/\/+$/, '')}/${url.replace(/^\/+/, '')}`;
+}
+
+function withoutToken(config: InternalAxiosRequestConfig): InternalAxiosRequestConfig {
+  const own = { ...config };
+  delete own.cancelToken;
+  return own;
 }

@@ -66,7 +66,7 @@ export function extension(policies?: Guarding, options?: ExtensionOptions): Exte
     const exchange = new Exchange(outbound, given, () => next(given) as GotPromise);
     const answer = exchange.run();
     // Got puts its own `cancel` here, which works on nothing but its own promises.
-    Object.defineProperty(answer, 'cancel', { get: () => () => exchange.leave(), set: () => undefined, configurable: true });
+    void Object.defineProperty(answer, 'cancel', { get: () => () => exchange.leave(), set: () => undefined, configurable: true });
     return answer;
   };
   const extended: ExtendOptions = { retry: { limit: 0 }, handlers: [handle as unknown as HandlerFunction] };
