@@ -31,12 +31,15 @@ import type { IdempotencyOptions } from './idempotency-options.ts';
 import type { Visit } from './inbound.ts';
 
 export type { HonoHandler as Handler } from './hono/passing.ts';
+export { ipKey } from './client-address.ts';
 export type { Connected } from './identity.ts';
 export { ClientGoneError, ErrorResponse, type Visit } from './inbound.ts';
-export type { Answer, Degraded, Turned } from './response.ts';
+export { type Answer, answerTo, type Degraded, type Turned } from './response.ts';
 export type { Fallback, FieldsDraft, Soon } from './guard-options.ts';
 export type { IdempotencyOptions } from './idempotency-options.ts';
-export { type StaleCopies, staleCopies, type StaleCopiesOptions } from './stale-copies.ts';
+export { type IdempotencyStore, memoryIdempotencyStore, type MemoryIdempotencyStoreOptions } from './idempotency-store.ts';
+export { type StaleAnswer, type StaleCopies, staleCopies, type StaleCopiesOptions } from './stale-copies.ts';
+export type { GuardWarning, WarningCode, Warnings } from './warnings.ts';
 
 declare module 'hono' {
   interface ContextVariableMap {

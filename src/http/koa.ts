@@ -32,16 +32,19 @@ import { idempotent } from './koa/idempotent.ts';
 import { type KoaHandler, Passing } from './koa/passing.ts';
 
 export { clientKey, type ClientKeyOptions } from './client-key.ts';
+export { ipKey } from './client-address.ts';
 export type { Connected } from './identity.ts';
 export { ClientGoneError, ErrorResponse, type Visit } from './inbound.ts';
 export type { KoaHandler as Handler } from './koa/passing.ts';
-export type { Answer, Degraded, Turned } from './response.ts';
+export { type Answer, answerTo, type Degraded, type Turned } from './response.ts';
 export type { Fallback, FieldsDraft, Soon } from './guard-options.ts';
 export type { IdempotencyOptions } from './idempotency-options.ts';
+export { type IdempotencyStore, memoryIdempotencyStore, type MemoryIdempotencyStoreOptions } from './idempotency-store.ts';
 export { type Drained, type Lifecycle, lifecycle, type LifecycleState, type SignalOptions } from './lifecycle.ts';
 export type { LifecycleOptions } from './lifecycle-options.ts';
 export { type HealthBody, type HealthReport, liveness, type Probe, readiness, type ReadinessOptions } from './health.ts';
-export { type StaleCopies, staleCopies, type StaleCopiesOptions } from './stale-copies.ts';
+export { type StaleAnswer, type StaleCopies, staleCopies, type StaleCopiesOptions } from './stale-copies.ts';
+export type { GuardWarning, WarningCode, Warnings } from './warnings.ts';
 
 declare module 'koa' {
   interface DefaultState {

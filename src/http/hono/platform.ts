@@ -42,11 +42,18 @@ const fields: ProxyHandler<Headers> = {
   get: (headers, name) => (typeof name === 'string' ? (headers.get(name) ?? undefined) : undefined),
 };
 
-/** Who asks. `address` is asked for the peer's address when that is needed, and what it throws is the guard's to handle. */
+const callers = new WeakMap<object, { readonly address: unknown; readonly caller: Connected }>();
+
+/**
+ * Who asks: the same object for all guards of a request, unless they are told of its address in different ways. `address` is asked when that is needed, and what it
+ * throws is the guard's to handle.
+ */
 export function callerOf<Ctx extends Platform>(context: Ctx, address: ((context: Ctx) => string | undefined) | undefined): Connected {
   const { incoming } = bindings(context);
   if (address === undefined && incoming !== undefined) return incoming;
-  return {
+  const earlier = callers.get(context);
+  if (earlier !== undefined && earlier.address === address) return earlier.caller;
+  const caller: Connected = {
     socket: {
       get remoteAddress() {
         return address?.(context);
@@ -54,4 +61,6 @@ export function callerOf<Ctx extends Platform>(context: Ctx, address: ((context:
     },
     headers: incoming?.headers ?? (new Proxy(context.req.raw.headers, fields) as unknown as Connected['headers']),
   };
+  callers.set(context, { address, caller });
+  return caller;
 }
