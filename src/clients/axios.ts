@@ -155,8 +155,8 @@ function described(config: InternalAxiosRequestConfig): OutboundRequest {
 
 /** The full address. Axios's own way to put it together takes a while, and is gone only where there are parameters. */
 function addressOf(config: InternalAxiosRequestConfig): string {
-  const { url = '', baseURL = '', params } = config;
-  if (params !== undefined) return axios.getUri(config);
+  const { url = '', baseURL = '' } = config;
+  if (config.params !== undefined) return axios.getUri(config);
   return baseURL === '' || /^[a-z][a-z\d+.-]*:\/\//i.test(url) ? url : `${baseURL.replace(/\/+$/, '')}/${url.replace(/^\/+/, '')}`;
 }
 
