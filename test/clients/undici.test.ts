@@ -185,6 +185,8 @@ describe.each(ways)('%s', (_, send) => {
     });
     const reply = send(url, dispatcher);
     const res = await halfway.opened;
+    // Long enough for the head of the answer to be there by itself.
+    await new Promise((resolve) => setTimeout(resolve, 60));
     expect([account.entered, account.verdicts, guarded.pipeline.snapshot().active]).toEqual([1, [], 1]);
     res.end('last');
     expect(await reply).toEqual({ status: 200, text: 'first last' });
