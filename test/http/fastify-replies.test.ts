@@ -87,8 +87,9 @@ describe('a refusal', () => {
     expect((await app.inject('/')).body).toBe('of /');
   });
 
-  test('of a request that is answered already is not sent', async () => {
-    const app = Fastify();
+  test('of a request whose reply was taken over meanwhile is not sent', async () => {
+    const { logger, loud } = log();
+    const app = Fastify({ logger });
     const arrived = latch<[FastifyReply]>();
     const slow = definePolicy({
       kind: 'slow',
@@ -107,8 +108,12 @@ describe('a refusal', () => {
     const port = await listen(app);
     const asking = ask(port);
     const [reply] = await arrived.opened;
-    reply.send('somebody was faster');
+    reply.hijack();
+    for (let i = 0; i < 5; i++) await turn();
+    reply.raw.end('somebody was faster');
     expect(await asking).toMatchObject({ status: 200, body: 'somebody was faster' });
+    await turn();
+    expect(loud()).toEqual([]);
   });
 });
 
@@ -262,6 +267,23 @@ describe('when the time is up', () => {
     go.open();
     await turn();
     expect(served).toBe(0);
+  });
+
+  test('nor while a lesser answer is looked for', async () => {
+    const app = Fastify();
+    const go = latch();
+    let served = 0;
+    const fallback = async (): Promise<{ body: string }> => {
+      go.open();
+      await turn();
+      await turn();
+      return { body: 'less' };
+    };
+    await app.register(breakwater, { deadline: 20, fallback });
+    app.addHook('preHandler', async () => go.opened);
+    app.get('/', () => served++);
+    const port = await listen(app);
+    expect([(await ask(port)).body, served]).toEqual(['less', 0]);
   });
 
   test('fields of the answer that was to come do not describe the one given instead, and neither does its serializer', async () => {

@@ -240,6 +240,21 @@ describe('what a route says', () => {
     expect([outer, inner]).toEqual([[['address', 'best-effort']], [['user', 'best-effort']]]);
   });
 
+  test('holds wherever the same object is used: next to a guard, and behind another one', async () => {
+    const app = Fastify();
+    const order: string[] = [];
+    const said = { policies: [noting('route', order)], priority: 'sheddable' } as const;
+    await app.register(breakwater, { name: 'outer' });
+    app.get('/outer', { config: { breakwater: said } }, () => 'in');
+    await app.register(async (scope) => {
+      await scope.register(breakwater, { policies: [noting('inner', order)], name: 'inner' });
+      scope.get('/inner', { config: { breakwater: said } }, () => 'in');
+    });
+    await app.inject('/outer');
+    await app.inject('/inner');
+    expect(order).toEqual(['route', 'inner', 'route']);
+  });
+
   test('functions are asked once about a request that passes gates of the guard and of the route', async () => {
     const app = Fastify();
     let asked = 0;
@@ -448,7 +463,8 @@ describe('Idempotency-Key', () => {
     expect([first.status, again.status, again.body, again.headers['idempotency-replayed']]).toEqual([201, 201, first.body, 'true']);
     expect(again.headers['access-control-allow-origin']).toBe('*');
     expect((await pay('"b"')).body).toBe('<{"charged":2}>');
-    expect((await pay('nonsense, that')).status).toBe(400);
+    const malformed = await pay('nonsense, that');
+    expect([malformed.status, malformed.headers['access-control-allow-origin']]).toEqual([400, '*']);
     await vi.waitFor(() => expect(app.breakwater.pipeline.snapshot().active).toBe(0));
   });
 
