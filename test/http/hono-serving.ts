@@ -1,18 +1,22 @@
 /** Hono applications on real sockets. */
 
-import type { Server } from 'node:http';
-import { type AddressInfo } from 'node:net';
 import { once } from 'node:events';
+import { Server, createServer } from 'node:http';
+import type { createServer as createHttp2Server } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { serve } from '@hono/node-server';
-import type { Hono } from 'hono';
+import type { Env, Hono } from 'hono';
 import { onTestFinished } from 'vitest';
 
 /** Serves until the test is over. */
-export async function serveHono(app: Pick<Hono, 'fetch'>): Promise<number> {
-  const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }) as Server;
+export async function serveHono<E extends Env>(
+  { fetch }: Pick<Hono<E>, 'fetch'>,
+  create: typeof createServer | typeof createHttp2Server = createServer,
+): Promise<number> {
+  const server = serve({ fetch: fetch, port: 0, hostname: '127.0.0.1', createServer: create as typeof createServer });
   if (!server.listening) await once(server, 'listening');
   onTestFinished(async () => {
-    server.closeAllConnections();
+    if (server instanceof Server) server.closeAllConnections();
     server.close();
     await once(server, 'close');
   });

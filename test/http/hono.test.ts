@@ -1,5 +1,8 @@
 import { once } from 'node:events';
 import { Agent } from 'node:http';
+import { connect as connectHttp2, constants as http2, createServer as createHttp2Server } from 'node:http2';
+import type { HttpBindings } from '@hono/node-server';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { RateLimitedError, bulkhead, definePolicy, fixedWindow, perKey, refuse } from 'breakwater';
 import { ClientGoneError, type Guard, type Turned, type Visit, guard, idempotency, staleCopies } from 'breakwater/hono';
 import { type Context, Hono } from 'hono';
@@ -274,11 +277,18 @@ describe('guard in Hono, as a value', () => {
     app.use('/on-its-way', guard([], { deadline: 15, fallback: lesser }));
     app.use('/late', guard([], { deadline: 15, fallback: lesser }));
     app.use('/broken', guard([], { deadline: 15, fallback: () => Promise.reject(new Error('broken')) }));
+    app.use('/hang', guard([], { deadline: 15, fallback: () => Promise.reject(new Error('broken too')) }));
+    const later = async ({ status }: Turned, c: Context): Promise<Response> => {
+      await new Promise(setImmediate);
+      return c.text('own', status as 504);
+    };
+    app.use('/own-later', guard([], { deadline: 15, handler: later }));
     app.use('/own', guard([], { deadline: 15, handler: ({ status }, c: Context) => c.text('own', status as 504) }));
     app.all('*', async (c) => {
       const { signal } = c.get('breakwater');
+      if (c.req.path === '/hang') return await never();
       await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
-      if (c.req.path === '/late') return c.text('late', 200, { 'x-late': '1' });
+      if (c.req.path.endsWith('late') || c.req.path === '/own-later') return c.text('late', 200, { 'x-late': '1' });
       throw signal.reason;
     });
     app.onError((error, c) => {
@@ -292,6 +302,10 @@ describe('guard in Hono, as a value', () => {
     expect([await late.text(), late.headers.get('x-late')]).toEqual(['lesser', null]);
     const own = await app.request('/own');
     expect([own.status, await own.text()]).toEqual([504, 'own']);
+    const ownLater = await app.request('/own-later');
+    expect([ownLater.status, await ownLater.text(), ownLater.headers.get('x-late')]).toEqual([504, 'own', null]);
+    const hang = await app.request('/hang');
+    expect([hang.status, await hang.text()]).toEqual([500, 'caught']);
     expect((await app.request('/broken')).status).toBe(500);
     expect(errors).toContainEqual(new Error('broken'));
   });
@@ -525,6 +539,47 @@ describe('traps in Hono on Node', () => {
     expect(await ask(await serveHono(app))).toMatchObject({ status: 200, body: 'begun and ended' });
     await account.quiet();
     expect(account.verdicts).toEqual(['failure']);
+  });
+
+  test('W3 what a handler has begun to send on its own is left to end when time is up', async () => {
+    const app = new Hono<{ Bindings: HttpBindings }>();
+    const account = books();
+    app.use(guard([account.policy], { deadline: 15 }));
+    app.get('/', async (c) => {
+      const { outgoing } = c.env;
+      outgoing.writeHead(200).write('begun ');
+      await once(c.get('breakwater').signal, 'abort');
+      outgoing.end('and ended');
+      return RESPONSE_ALREADY_SENT;
+    });
+    expect(await ask(await serveHono(app))).toMatchObject({ status: 200, body: 'begun and ended' });
+    await account.quiet();
+    expect(account.verdicts).toEqual(['failure']);
+  });
+
+  test('W2 a reset HTTP/2 stream gives its permit back, and refusals need nothing of HTTP/1', async () => {
+    const app = new Hono();
+    const account = books();
+    const arrived = latch();
+    app.use('/in', guard([account.policy]));
+    app.use('/no', guard([limited]));
+    app.get('/in', () => {
+      arrived.open();
+      return never();
+    });
+    const port = await serveHono(app, createHttp2Server);
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    const reset = session.request({ ':path': '/in' });
+    reset.on('error', () => undefined);
+    await arrived.opened;
+    reset.close(http2.NGHTTP2_CANCEL);
+    await account.quiet();
+    const refused = session.request({ ':path': '/no' });
+    const [headers] = (await once(refused, 'response')) as [Record<string, unknown>];
+    refused.resume();
+    await once(refused, 'close');
+    session.close();
+    expect([headers[':status'], headers['retry-after'], account.verdicts]).toEqual([429, '2', ['ignored']]);
   });
 
   test('content-length, compression and HEAD are as without a guard', async () => {

@@ -546,6 +546,22 @@ describe('traps in Koa', () => {
     expect(errors.map(({ message }) => message)).toEqual(['broken']);
   });
 
+  test('W3 a handler that begins to answer by itself while a lesser answer is on its way is left to end', async () => {
+    const { app, errors, start } = application();
+    const begun = latch();
+    app.use(guard([], { deadline: 15, fallback: () => begun.opened.then(() => ({ body: 'lesser' })) }));
+    app.use(async (ctx) => {
+      await once(ctx.state.breakwater.signal, 'abort');
+      ctx.respond = false;
+      ctx.res.writeHead(200).write('begun ');
+      begun.open();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      ctx.res.end('and ended');
+    });
+    expect(await ask(await start())).toMatchObject({ status: 200, body: 'begun and ended' });
+    expect(errors).toEqual([]);
+  });
+
   test('once a handler has given up, middleware further out may change the answer as ever', async () => {
     const { app, start } = application();
     const gaveUp = latch();

@@ -17,7 +17,8 @@ export function theContextIsHonos(): void {
     address: (c) => c.req.header('cf-connecting-ip'),
     handler: ({ status, body }, c) => {
       typed(status).is<number>();
-      return c.body(typeof body === 'string' ? body : null, 503);
+      typed(body).is<string | Uint8Array>();
+      return c.text('sorry', 503);
     },
   });
   typed(api).is<Guard>();

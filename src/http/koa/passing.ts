@@ -31,6 +31,7 @@ export class Passing<Ctx extends KoaContext> {
   #asked = false;
   #passed = false;
   #served = false;
+  #serving: Promise<unknown> | undefined = undefined;
   /** The answer in place of the handler's, once its time is up. */
   #instead: Promise<void> | undefined = undefined;
   #wake = (): void => undefined;
@@ -89,6 +90,7 @@ export class Passing<Ctx extends KoaContext> {
     req.breakwater = visit;
     Object.assign(state as object, { breakwater: visit });
     const serving = rest();
+    this.#serving = serving;
     const served = (): void => {
       this.#served = true;
       this.#unseal();
@@ -113,18 +115,15 @@ export class Passing<Ctx extends KoaContext> {
     this.#wake();
   }
 
-  /** From here on the handler must not answer, also if the answer is not there yet. */
+  /** Puts the answer in place of what the handler has made of it so far, and of what it will. */
   async #answerInstead(turned: Soon<Turned | undefined>, error: unknown): Promise<void> {
     const { response, res } = this.#ctx;
-    let late: Turned | undefined;
-    if (turned instanceof Promise) {
-      const unseal = seal(response, { headers: {} });
-      try {
-        late = await turned;
-      } finally {
-        unseal();
-      }
-    } else late = turned;
+    const late = turned instanceof Promise ? await turned : turned;
+    // The handler has begun to answer by itself while that was waited for.
+    if (res.headersSent) {
+      await this.#serving;
+      return;
+    }
     if (late === undefined) throw error;
     const answering = this.#answer(late, () => Promise.resolve());
     if (answering instanceof Promise) await answering;
