@@ -90,29 +90,32 @@ describe('a refusal', () => {
   test('of a request whose reply was taken over meanwhile is not sent', async () => {
     const { logger, loud } = log();
     const app = Fastify({ logger });
-    const arrived = latch<[FastifyReply]>();
+    const waiting = latch();
+    const taken = latch();
     const slow = definePolicy({
       kind: 'slow',
       gate: {
         enter: async () => {
-          await turn();
+          waiting.open();
+          await taken.opened;
           return refuse(new RateLimitedError('no'));
         },
         settle() {},
         cancel() {},
       },
     });
-    app.addHook('onRequest', async (_request, reply) => arrived.open([reply]));
+    app.addHook('onRequest', async (_request, reply) => {
+      void waiting.opened.then(async () => {
+        reply.hijack();
+        taken.open();
+        for (let i = 0; i < 5; i++) await turn();
+        reply.raw.end('somebody was faster');
+      });
+    });
     await app.register(breakwater, { policies: [slow] });
     app.get('/', () => 'in');
     const port = await listen(app);
-    const asking = ask(port);
-    const [reply] = await arrived.opened;
-    reply.hijack();
-    for (let i = 0; i < 5; i++) await turn();
-    reply.raw.end('somebody was faster');
-    expect(await asking).toMatchObject({ status: 200, body: 'somebody was faster' });
-    await turn();
+    expect(await ask(port)).toMatchObject({ status: 200, body: 'somebody was faster' });
     expect(loud()).toEqual([]);
   });
 });
