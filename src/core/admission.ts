@@ -24,6 +24,14 @@ export interface Admission<V = unknown> extends Disposable {
   ignore(): void;
 }
 
+/** An admission as adapters hold it: they hear that it was cut short without a signal being made for that. */
+export interface HeldAdmission extends Admission {
+  /** Why it was cut short, once it was. */
+  readonly cut: Failure | undefined;
+  /** Called when it is; once, and by one. */
+  onCut: ((failure: Failure) => void) | undefined;
+}
+
 /** A call that was turned away. */
 export interface Refusal {
   readonly admitted: false;
@@ -61,7 +69,7 @@ function refused(passage: Passage, failure: Failure, over: Over): Refusal {
   return retryAfter === undefined ? { admitted: false, error } : { admitted: false, error, retryAfter };
 }
 
-class Admitted implements Admission {
+class Admitted implements HeldAdmission {
   readonly admitted = true;
   readonly #passage: Passage;
   readonly #over: Over;
@@ -75,6 +83,19 @@ class Admitted implements Admission {
 
   get signal(): AbortSignal {
     return this.#passage.inner.signal;
+  }
+
+  get cut(): Failure | undefined {
+    return this.#passage.inner.failure;
+  }
+
+  get onCut(): ((failure: Failure) => void) | undefined {
+    return this.#passage.inner.waiter;
+  }
+
+  /** Nobody else waits on behalf of a call that was let in and has no work to run. */
+  set onCut(tell: ((failure: Failure) => void) | undefined) {
+    this.#passage.inner.waiter = tell;
   }
 
   remaining(): number {

@@ -1,5 +1,6 @@
 import { OptionsError } from './errors.ts';
 import { type Duration, type Fields, duration, field, flag, numeric, readOptions, text } from './options.ts';
+import { SoleSignal } from './signals.ts';
 import { LEVELS, type Priority, isPriority, priorities } from './priority.ts';
 
 /** Options of one execution. */
@@ -125,5 +126,6 @@ function isLevel(value: unknown): value is number {
 
 function isSignal(value: unknown): value is AbortSignal {
   const signal = value as Partial<AbortSignal> | null;
+  if (signal instanceof SoleSignal) return true;
   return typeof signal === 'object' && typeof signal?.aborted === 'boolean' && typeof signal.addEventListener === 'function';
 }

@@ -59,10 +59,12 @@ export function guard<Req extends IncomingMessage = GuardRequest, Res extends Se
 ): Guard<Req, Res> {
   const settings = readGuardOptions('guard', middlewareFields, options) as MiddlewareSettings<Req, Res>;
   const entrance = new Entrance<Req>(policies, settings);
-  const known = new WeakMap<Req, Passing<Req, Res>>();
+  // Kept on the request itself: a WeakMap of all requests costs the garbage collector more than all else that is done for one.
+  const place = Symbol('breakwater.passing');
   const guarded = (req: Req, res: Res, next: Next): void => {
-    let passing = known.get(req);
-    if (passing === undefined) known.set(req, (passing = new Passing(entrance, settings.handler, req, res)));
+    const known = req as { [place]?: Passing<Req, Res> };
+    let passing = known[place];
+    if (passing === undefined) known[place] = passing = new Passing(entrance, settings.handler, req, res);
     passing.come(next);
   };
   return Object.assign(guarded, { pipeline: entrance.pipeline });

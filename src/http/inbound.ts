@@ -3,12 +3,13 @@
  * response and no framework: an adapter tells it who asks, and sends what it is told to.
  */
 
-import type { Admission } from '../core/admission.ts';
+import type { HeldAdmission } from '../core/admission.ts';
 import type { CallOptions } from '../core/call-options.ts';
 import { systemClock } from '../core/clock.ts';
 import { ResilienceError } from '../core/errors.ts';
 import { made } from '../core/made.ts';
 import type { Pipeline } from '../core/pipeline.ts';
+import { SoleSignal } from '../core/signals.ts';
 import { type Connection, noLongerClosed, onceClosed } from './connections.ts';
 
 /** What must be seen of a response; Node's own have it, and those shaped like them. */
@@ -81,9 +82,10 @@ export async function arrive(pipeline: Pick<Pipeline, 'acquire'>, response: Resp
   const visit = new GuardedVisit(response, entry);
   const { key, cost, priority, priorityLevel } = entry;
   try {
-    visit.take(await pipeline.acquire({ signal: visit.signal, deadline: visit.limit, key, cost, priority, priorityLevel }));
+    const { signal } = visit.outside;
+    visit.take((await pipeline.acquire({ signal, deadline: visit.limit, key, cost, priority, priorityLevel })) as HeldAdmission);
   } catch (error) {
-    const gone = visit.signal.aborted;
+    const gone = visit.outside.aborted;
     visit.end();
     return gone ? { kind: 'gone' } : { kind: 'refused', error };
   }
@@ -98,15 +100,20 @@ export function letThrough(response: Responding, outer: Visit | undefined): Visi
 class GuardedVisit implements Visit {
   /** Time it may take in all, ms. */
   readonly limit: number;
+  /** Ends the visit from outside: the client has left, or the visit to an outer guard is at its end. */
+  readonly outside: SoleSignal = new SoleSignal();
   over = false;
   readonly #response: Responding;
   readonly #entry: Entry;
   readonly #due: number;
-  /** Ends the visit from outside: the client has left, or the visit to an outer guard is at its end. */
-  readonly #outside = new AbortController();
   /** Where the response would not say that its client has left: it is not its turn yet on this connection. */
   readonly #connection: Connection | undefined;
-  #admission: Admission | undefined = undefined;
+  readonly #outer: GuardedVisit | undefined;
+  /** The same request behind inner guards, which ends with this one. */
+  #inner: Set<GuardedVisit> | undefined = undefined;
+  #admission: HeldAdmission | undefined = undefined;
+  /** Made for those who ask for a signal and have not been through gates. */
+  #controller: AbortController | undefined = undefined;
 
   constructor(response: Responding, entry: Entry) {
     const { outer, deadline } = entry;
@@ -118,32 +125,44 @@ class GuardedVisit implements Visit {
     response.once('close', this.#over);
     this.#connection = response.socket === null ? (response.req?.socket ?? undefined) : undefined;
     if (this.#connection !== undefined) onceClosed(this.#connection, this.#over);
-    outer?.signal.addEventListener('abort', this.#ended);
+    this.#outer = outer as GuardedVisit | undefined;
+    const late = this.#outer?.reason;
     if (response.destroyed || response.stream?.destroyed === true || this.#connection?.destroyed === true) this.#over();
-    else if (outer?.signal.aborted === true) this.#ended();
+    else if (late !== undefined) this.#end(late.error);
+    else if (this.#outer !== undefined) (this.#outer.#inner ??= new Set()).add(this);
   }
 
   get signal(): AbortSignal {
-    return this.#admission?.signal ?? this.#outside.signal;
+    if (this.#admission !== undefined) return this.#admission.signal;
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.outside.aborted) this.#controller.abort(this.outside.reason);
+    }
+    return this.#controller.signal;
   }
 
   get admitted(): boolean {
     return this.#admission !== undefined;
   }
 
+  /** Why its signal has aborted, if it has. */
+  get reason(): { readonly error: unknown } | undefined {
+    if (this.#admission !== undefined) return this.#admission.cut;
+    return this.outside.aborted ? { error: this.outside.reason } : undefined;
+  }
+
   remaining(): number {
-    return this.signal.aborted ? 0 : Math.max(0, this.#due - systemClock.now());
+    return this.reason === undefined ? Math.max(0, this.#due - systemClock.now()) : 0;
   }
 
   /** The gates are open. If it is too late for that, gives back at once what they gave. */
-  take(admission: Admission): void {
-    const { signal } = admission;
-    if (this.over || signal.aborted) {
+  take(admission: HeldAdmission): void {
+    if (this.over || admission.cut !== undefined) {
       admission.ignore();
-      throw signal.reason;
+      throw this.outside.aborted ? this.outside.reason : admission.cut?.error;
     }
     this.#admission = admission;
-    signal.addEventListener('abort', this.#expired);
+    admission.onCut = this.#cut;
   }
 
   /** Nothing of the visit is left. */
@@ -152,25 +171,45 @@ class GuardedVisit implements Visit {
     this.#response.removeListener('finish', this.#over);
     this.#response.removeListener('close', this.#over);
     if (this.#connection !== undefined) noLongerClosed(this.#connection, this.#over);
-    this.#entry.outer?.signal.removeEventListener('abort', this.#ended);
-    this.#admission?.signal.removeEventListener('abort', this.#expired);
+    this.#outer?.leave(this);
+    if (this.#admission !== undefined) this.#admission.onCut = undefined;
+  }
+
+  /** A visit to an inner guard is over. */
+  leave(inner: GuardedVisit): void {
+    this.#inner?.delete(inner);
   }
 
   /** Finished or closed. HTTP/2 says `finish` of a stream that was reset, too: what counts is whether the answer was complete. */
   readonly #over = (): void => {
     this.end();
     const { writableEnded, statusCode } = this.#response;
+    const admission = this.#admission;
     if (!writableEnded) {
-      this.#outside.abort(made(ClientGoneError, 'The client disconnected before it was answered', {}, false));
-      this.#admission?.ignore();
-    } else if (this.#admission?.signal.aborted === true) this.#admission.failure(this.#admission.signal.reason);
-    else if (statusCode < 500) this.#admission?.success(statusCode);
-    else this.#admission?.failure(made(ErrorResponse, `The handler answered ${statusCode}`, { status: statusCode }, false));
+      this.#end(made(ClientGoneError, 'The client disconnected before it was answered', {}, false));
+      admission?.ignore();
+    } else if (admission?.cut !== undefined) admission.failure(admission.cut.error);
+    else if (statusCode < 500) admission?.success(statusCode);
+    else admission?.failure(made(ErrorResponse, `The handler answered ${statusCode}`, { status: statusCode }, false));
   };
 
-  readonly #ended = (): void => this.#outside.abort(this.#entry.outer?.signal.reason);
+  /** There is nobody left to answer. */
+  #end(reason: unknown): void {
+    this.outside.abort(reason);
+    this.#controller?.abort(reason);
+    this.#endInner(reason);
+  }
 
-  readonly #expired = (): void => {
-    if (!this.#outside.signal.aborted) this.#entry.expired(this.#admission?.signal.reason);
+  #endInner(reason: unknown): void {
+    const inner = this.#inner;
+    this.#inner = undefined;
+    if (inner !== undefined) for (const each of inner) each.#end(reason);
+  }
+
+  /** Its time is up, or its pipeline is closed for good. */
+  readonly #cut = ({ error }: { readonly error: unknown }): void => {
+    if (this.outside.aborted) return;
+    this.#endInner(error);
+    this.#entry.expired(error);
   };
 }
