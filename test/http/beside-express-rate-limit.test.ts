@@ -194,6 +194,21 @@ describe('keyGenerator and skip', () => {
     expect(our).toEqual(their);
   });
 
+  test("different: requests without a key are one client there; here they pass limits by key uncounted, unless these say missing: 'refuse'", async () => {
+    const keyGenerator = (): undefined => undefined;
+    const limit = () => fixedWindow({ limit: 1, window: '1m' });
+    const doors = [
+      await theirs({ limit: 1, keyGenerator: keyGenerator as never }),
+      await ours({ limit: 1 }, { keyGenerator }),
+      await ours([perKey(limit, { missing: 'refuse' })], { keyGenerator }),
+    ];
+    expect(statuses(await all(doors, [{}, {}]))).toEqual([
+      [200, 429],
+      [200, 200],
+      [503, 503],
+    ]);
+  });
+
   test('different: one limiter mounted twice counts a request twice there (and says so); here it is decided on once', async () => {
     const their = rateLimit({ limit: 2, validate: false });
     const our = guard(presets.rateLimit({ limit: 2 }), { trustProxy: 1 }) as RequestHandler;
