@@ -26,7 +26,7 @@ const floors: Readonly<
 
 /** Libraries, each named only in the files that adapt it. */
 const libraries: Readonly<Record<string, readonly string[]>> = {
-  'lru-cache': ['policies/per-key.ts', 'http/idempotency-store.ts', 'http/stale-copies.ts'],
+  'lru-cache': ['policies/per-key.ts', 'http/idempotency/store.ts', 'http/recording/stale-copies.ts'],
   'structured-headers': ['fields/structured-fields.ts'],
   '@nestjs/common': [
     'http/nest.ts',

@@ -20,15 +20,21 @@
  * @module
  */
 
-export { type Guard, guard, type GuardRequest, type MiddlewareOptions, type MiddlewareOptions as GuardOptions } from './guard.ts';
-export { clientKey, type ClientKeyOptions } from './client-key.ts';
-export { ipKey } from './client-address.ts';
-export type { Connected } from './identity.ts';
-export { ClientGoneError, ErrorResponse, type Visit } from './inbound.ts';
-export type { Handler, Next } from './passing.ts';
-export { type Answer, answerTo, type Degraded, type Turned } from './response.ts';
-export { idempotency, type IdempotencyMiddleware, type IdempotentRequest } from './idempotency-middleware.ts';
-export type { IdempotencyOptions } from './idempotency-options.ts';
+export {
+  type Guard,
+  guard,
+  type GuardRequest,
+  type MiddlewareOptions,
+  type MiddlewareOptions as GuardOptions,
+} from './middleware/guard.ts';
+export { clientKey, type ClientKeyOptions } from './identity/client-key.ts';
+export { ipKey } from './identity/client-address.ts';
+export type { Connected } from './identity/identity.ts';
+export { ClientGoneError, ErrorResponse, type Visit } from './admission/inbound.ts';
+export type { Handler, Next } from './middleware/passing.ts';
+export { type Answer, answerTo, type Degraded, type Turned } from './admission/response.ts';
+export { idempotency, type IdempotencyMiddleware, type IdempotentRequest } from './idempotency/middleware.ts';
+export type { IdempotencyOptions } from './idempotency/options.ts';
 export {
   type Begun,
   type IdempotencyStore,
@@ -36,8 +42,8 @@ export {
   memoryIdempotencyStore,
   type MemoryIdempotencyStoreOptions,
   type StoredOutcome,
-} from './idempotency-store.ts';
-export { type StaleAnswer, StaleCopies, staleCopies, type StaleCopiesOptions } from './stale-copies.ts';
-export type { ByteSize } from './byte-size.ts';
-export type { Fallback, FieldsDraft, Soon } from './guard-options.ts';
-export type { GuardWarning, WarningCode, Warnings } from './warnings.ts';
+} from './idempotency/store.ts';
+export { type StaleAnswer, StaleCopies, staleCopies, type StaleCopiesOptions } from './recording/stale-copies.ts';
+export type { ByteSize } from './recording/byte-size.ts';
+export type { Fallback, FieldsDraft, Soon } from './admission/guard-options.ts';
+export type { GuardWarning, WarningCode, Warnings } from './warnings/warnings.ts';

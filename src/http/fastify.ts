@@ -26,15 +26,15 @@ import { OptionsError } from '../core/errors.ts';
 import { type Duration, type Fields, duration, field, flag, oneOf, readOptions, show } from '../core/options.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import { idempotencyHook } from './fastify/idempotency-hook.ts';
-import { type Done, Passage, type Plan, type RefusalHandler } from './fastify/passage.ts';
-import { type Gates, type RouteOptions, RoutePlans, isGates } from './fastify/route-plans.ts';
-import type { GuardOptions } from './guard-options.ts';
-import type { IdempotencyOptions } from './idempotency-options.ts';
-import { type Visit, letThrough } from './inbound.ts';
-import type { Lifecycle } from './lifecycle.ts';
+import { type Done, Passage, type RefusalHandler } from './fastify/passage.ts';
+import { type Gates, type Plan, type RouteOptions, RoutePlans, isGates } from './admission/route-plans.ts';
+import type { GuardOptions } from './admission/guard-options.ts';
+import type { IdempotencyOptions } from './idempotency/options.ts';
+import { type Visit, letThrough } from './admission/inbound.ts';
+import type { Lifecycle } from './lifecycle/lifecycle.ts';
 
 /** What a route can say in `config.breakwater`. */
-export type RouteGuardOptions = RouteOptions<FastifyRequest, FastifyReply>;
+export type RouteGuardOptions = RouteOptions<FastifyRequest, RefusalHandler<FastifyRequest, FastifyReply>>;
 
 /** Where in a request's life it is decided on. */
 export type GuardHook = 'onRequest' | 'preValidation' | 'preHandler';
@@ -112,7 +112,7 @@ const pluginFields: Fields<PluginSettings> = {
 /** What Fastify itself reads of the options it is given with a plugin. */
 const foreign = ['prefix', 'logLevel', 'logSerializers'];
 
-type Plans = RoutePlans<FastifyRequest, FastifyReply>;
+type Plans = RoutePlans<FastifyRequest, RefusalHandler<FastifyRequest, FastifyReply>>;
 
 /** The guards of one scope, and those around it. */
 interface Guarding extends FastifyGuard {
@@ -173,7 +173,11 @@ function guardScope(fastify: FastifyInstance, options: FastifyGuardOptions): voi
   const around = fastify.breakwater as Guarding | undefined;
   if (!Object.hasOwn(fastify, 'breakwater')) fastify.decorate('breakwater', guardingWithin(around));
   (fastify.breakwater as Guarding).add(plans);
-  const planFor = (scope: FastifyInstance, said: unknown, route: string): Plan<FastifyRequest, FastifyReply> | undefined => {
+  const planFor = (
+    scope: FastifyInstance,
+    said: unknown,
+    route: string,
+  ): Plan<FastifyRequest, RefusalHandler<FastifyRequest, FastifyReply>> | undefined => {
     if (said === false || (said === undefined && !global)) return undefined;
     if (said === undefined || said === true) return plans.plain;
     if (typeof said === 'object' && said !== null) return plans.for(said, (scope.breakwater as Guarding).last === plans, route);
@@ -226,15 +230,15 @@ function read(options: FastifyGuardOptions): PluginSettings & { readonly routes:
  */
 export const idempotency: (options?: IdempotencyOptions<FastifyRequest>) => preHandlerHookHandler = idempotencyHook;
 
-export { clientKey, type ClientKeyOptions } from './client-key.ts';
-export type { Gates } from './fastify/route-plans.ts';
+export { clientKey, type ClientKeyOptions } from './identity/client-key.ts';
+export type { Gates } from './admission/route-plans.ts';
 export type { RefusalHandler } from './fastify/passage.ts';
-export type { Connected } from './identity.ts';
-export { ClientGoneError, ErrorResponse, type Visit } from './inbound.ts';
-export type { Answer, Degraded, Turned } from './response.ts';
-export type { Fallback, FieldsDraft, GuardOptions, Soon } from './guard-options.ts';
-export type { IdempotencyOptions } from './idempotency-options.ts';
-export { type Drained, type Lifecycle, lifecycle, type LifecycleState, type SignalOptions } from './lifecycle.ts';
-export type { LifecycleOptions } from './lifecycle-options.ts';
-export { type HealthBody, type HealthReport, liveness, type Probe, readiness, type ReadinessOptions } from './health.ts';
-export { type StaleCopies, staleCopies, type StaleCopiesOptions } from './stale-copies.ts';
+export type { Connected } from './identity/identity.ts';
+export { ClientGoneError, ErrorResponse, type Visit } from './admission/inbound.ts';
+export type { Answer, Degraded, Turned } from './admission/response.ts';
+export type { Fallback, FieldsDraft, GuardOptions, Soon } from './admission/guard-options.ts';
+export type { IdempotencyOptions } from './idempotency/options.ts';
+export { type Drained, type Lifecycle, lifecycle, type LifecycleState, type SignalOptions } from './lifecycle/lifecycle.ts';
+export type { LifecycleOptions } from './lifecycle/options.ts';
+export { type HealthBody, type HealthReport, liveness, type Probe, readiness, type ReadinessOptions } from './health/health.ts';
+export { type StaleCopies, staleCopies, type StaleCopiesOptions } from './recording/stale-copies.ts';

@@ -23,23 +23,23 @@ import type { Context, MiddlewareHandler, Next } from 'hono';
 import { type Fields, fn } from '../core/options.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import type { AnyPolicy } from '../core/policy.ts';
-import { Entrance } from './entrance.ts';
-import { type GuardOptions as AllGuardOptions, type GuardSettings, guardFields, readGuardOptions } from './guard-options.ts';
+import { Entrance } from './admission/entrance.ts';
+import { type GuardOptions as AllGuardOptions, type GuardSettings, guardFields, readGuardOptions } from './admission/guard-options.ts';
 import { idempotent } from './hono/idempotent.ts';
 import { type HonoContext, type HonoHandler, Passing, type Ways } from './hono/passing.ts';
-import type { IdempotencyOptions } from './idempotency-options.ts';
-import type { Visit } from './inbound.ts';
+import type { IdempotencyOptions } from './idempotency/options.ts';
+import type { Visit } from './admission/inbound.ts';
 
 export type { HonoHandler as Handler } from './hono/passing.ts';
-export { ipKey } from './client-address.ts';
-export type { Connected } from './identity.ts';
-export { ClientGoneError, ErrorResponse, type Visit } from './inbound.ts';
-export { type Answer, answerTo, type Degraded, type Turned } from './response.ts';
-export type { Fallback, FieldsDraft, Soon } from './guard-options.ts';
-export type { IdempotencyOptions } from './idempotency-options.ts';
-export { type IdempotencyStore, memoryIdempotencyStore, type MemoryIdempotencyStoreOptions } from './idempotency-store.ts';
-export { type StaleAnswer, type StaleCopies, staleCopies, type StaleCopiesOptions } from './stale-copies.ts';
-export type { GuardWarning, WarningCode, Warnings } from './warnings.ts';
+export { ipKey } from './identity/client-address.ts';
+export type { Connected } from './identity/identity.ts';
+export { ClientGoneError, ErrorResponse, type Visit } from './admission/inbound.ts';
+export { type Answer, answerTo, type Degraded, type Turned } from './admission/response.ts';
+export type { Fallback, FieldsDraft, Soon } from './admission/guard-options.ts';
+export type { IdempotencyOptions } from './idempotency/options.ts';
+export { type IdempotencyStore, memoryIdempotencyStore, type MemoryIdempotencyStoreOptions } from './idempotency/store.ts';
+export { type StaleAnswer, type StaleCopies, staleCopies, type StaleCopiesOptions } from './recording/stale-copies.ts';
+export type { GuardWarning, WarningCode, Warnings } from './warnings/warnings.ts';
 
 declare module 'hono' {
   interface ContextVariableMap {

@@ -24,27 +24,27 @@ import type { DefaultContext, DefaultState, Next, ParameterizedContext } from 'k
 import { type Fields, fn } from '../core/options.ts';
 import type { Pipeline } from '../core/pipeline.ts';
 import type { AnyPolicy } from '../core/policy.ts';
-import { Entrance } from './entrance.ts';
-import { type GuardOptions as AllGuardOptions, type GuardSettings, guardFields, readGuardOptions } from './guard-options.ts';
-import type { IdempotencyOptions } from './idempotency-options.ts';
-import type { Visit } from './inbound.ts';
+import { Entrance } from './admission/entrance.ts';
+import { type GuardOptions as AllGuardOptions, type GuardSettings, guardFields, readGuardOptions } from './admission/guard-options.ts';
+import type { IdempotencyOptions } from './idempotency/options.ts';
+import type { Visit } from './admission/inbound.ts';
 import { idempotent } from './koa/idempotent.ts';
 import { type KoaHandler, Passing } from './koa/passing.ts';
 
-export { clientKey, type ClientKeyOptions } from './client-key.ts';
-export { ipKey } from './client-address.ts';
-export type { Connected } from './identity.ts';
-export { ClientGoneError, ErrorResponse, type Visit } from './inbound.ts';
+export { clientKey, type ClientKeyOptions } from './identity/client-key.ts';
+export { ipKey } from './identity/client-address.ts';
+export type { Connected } from './identity/identity.ts';
+export { ClientGoneError, ErrorResponse, type Visit } from './admission/inbound.ts';
 export type { KoaHandler as Handler } from './koa/passing.ts';
-export { type Answer, answerTo, type Degraded, type Turned } from './response.ts';
-export type { Fallback, FieldsDraft, Soon } from './guard-options.ts';
-export type { IdempotencyOptions } from './idempotency-options.ts';
-export { type IdempotencyStore, memoryIdempotencyStore, type MemoryIdempotencyStoreOptions } from './idempotency-store.ts';
-export { type Drained, type Lifecycle, lifecycle, type LifecycleState, type SignalOptions } from './lifecycle.ts';
-export type { LifecycleOptions } from './lifecycle-options.ts';
-export { type HealthBody, type HealthReport, liveness, type Probe, readiness, type ReadinessOptions } from './health.ts';
-export { type StaleAnswer, type StaleCopies, staleCopies, type StaleCopiesOptions } from './stale-copies.ts';
-export type { GuardWarning, WarningCode, Warnings } from './warnings.ts';
+export { type Answer, answerTo, type Degraded, type Turned } from './admission/response.ts';
+export type { Fallback, FieldsDraft, Soon } from './admission/guard-options.ts';
+export type { IdempotencyOptions } from './idempotency/options.ts';
+export { type IdempotencyStore, memoryIdempotencyStore, type MemoryIdempotencyStoreOptions } from './idempotency/store.ts';
+export { type Drained, type Lifecycle, lifecycle, type LifecycleState, type SignalOptions } from './lifecycle/lifecycle.ts';
+export type { LifecycleOptions } from './lifecycle/options.ts';
+export { type HealthBody, type HealthReport, liveness, type Probe, readiness, type ReadinessOptions } from './health/health.ts';
+export { type StaleAnswer, type StaleCopies, staleCopies, type StaleCopiesOptions } from './recording/stale-copies.ts';
+export type { GuardWarning, WarningCode, Warnings } from './warnings/warnings.ts';
 
 declare module 'koa' {
   interface DefaultState {

@@ -26,20 +26,20 @@
 
 import { type DynamicModule, type ExecutionContext, type FactoryProvider, Inject, createParamDecorator } from '@nestjs/common';
 import { APP_FILTER, APP_GUARD } from '@nestjs/core';
-import type { Visit } from './inbound.ts';
+import type { Visit } from './admission/inbound.ts';
 import { BreakwaterGuard, type BreakwaterGuardOptions } from './nest/breakwater-guard.ts';
 import { Exchange } from './nest/exchange.ts';
 import { TurnedFilter } from './nest/turned-exception.ts';
-import type { Gates } from './fastify/route-plans.ts';
+import type { Gates } from './admission/route-plans.ts';
 
 export { BreakwaterGuard, type BreakwaterGuardOptions, Guarded, type RouteGuardOptions } from './nest/breakwater-guard.ts';
 export type { NestRequest } from './nest/exchange.ts';
 export { PipelineInterceptor, type PipelineInterceptorOptions, Through } from './nest/pipeline-interceptor.ts';
 export { TurnedException, TurnedFilter } from './nest/turned-exception.ts';
-export { clientKey, type ClientKeyOptions } from './client-key.ts';
-export type { Connected } from './identity.ts';
-export { ClientGoneError, ErrorResponse, type Visit } from './inbound.ts';
-export type { Answer, Degraded, Turned } from './response.ts';
+export { clientKey, type ClientKeyOptions } from './identity/client-key.ts';
+export type { Connected } from './identity/identity.ts';
+export { ClientGoneError, ErrorResponse, type Visit } from './admission/inbound.ts';
+export type { Answer, Degraded, Turned } from './admission/response.ts';
 
 /** Options of {@link BreakwaterModule}. */
 export interface BreakwaterModuleOptions extends BreakwaterGuardOptions {

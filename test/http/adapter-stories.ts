@@ -19,8 +19,8 @@ import {
 } from 'breakwater';
 import { seededRandom } from 'breakwater/testing';
 import { describe, expect, test, vi } from 'vitest';
-import type { GuardOptions } from '../../src/http/guard-options.ts';
-import type { Visit } from '../../src/http/inbound.ts';
+import type { GuardOptions } from '../../src/http/admission/guard-options.ts';
+import type { Visit } from '../../src/http/admission/inbound.ts';
 import { ask, books, latch } from './serving.ts';
 
 /** What a handler answers: 200 with an empty body, unless it says otherwise. */
@@ -153,7 +153,7 @@ export function stories({ name, field, start }: Adapter): void {
       const late = latch();
       const { port, errors } = await start({
         policies: [account.policy],
-        options: { deadline: 20 },
+        options: { deadline: 100 },
         handler: async ({ path, visit }) => {
           if (path !== '/late') return { body: 'next' };
           await once(visit.signal, 'abort');
@@ -184,7 +184,7 @@ export function stories({ name, field, start }: Adapter): void {
     test('W3 a handler that obeys its signal and rejects does not disturb its 504', async () => {
       const { port } = await start({
         policies: [],
-        options: { deadline: 20 },
+        options: { deadline: 100 },
         handler: async ({ path, visit }) => {
           if (path !== '/late') return { body: 'next' };
           await once(visit.signal, 'abort');
@@ -243,7 +243,7 @@ export function stories({ name, field, start }: Adapter): void {
       expect(served).toBe(1);
     });
 
-    test.each([[new Error('no tenant')], ['a text']])(
+    test.each([[new Error('no tenant')], ['a text'], ['route'], [undefined], [null]])(
       'W5 a key function that throws (%s) goes to the error handler, and the request is not served',
       async (thrown) => {
         const account = books();
@@ -337,7 +337,7 @@ export function stories({ name, field, start }: Adapter): void {
     test('when the time of the outer guard is up the answer is one 504, and the inner one hears of it', async () => {
       const inner = books();
       const { port, errors } = await start({
-        outer: { policies: [], options: { deadline: 20 } },
+        outer: { policies: [], options: { deadline: 100 } },
         policies: [inner.policy],
         handler: () => new Promise(() => undefined),
       });
@@ -397,7 +397,7 @@ export function stories({ name, field, start }: Adapter): void {
       const refused = await start({ policies: [limited], options: { fallback }, handler: () => ({}) });
       const slow = await start({
         policies: [],
-        options: { deadline: 20, fallback: async () => fallback },
+        options: { deadline: 100, fallback: async () => fallback },
         handler: () => new Promise(() => undefined),
       });
       for (const { port } of [refused, slow]) {
@@ -412,7 +412,7 @@ export function stories({ name, field, start }: Adapter): void {
       const slow = await start({
         policies: [],
         options: {
-          deadline: 20,
+          deadline: 100,
           fallback: async () => {
             await go.opened;
             return { body: 'less' };

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { OptionsError } from '../../src/core/errors.ts';
 import { show } from '../../src/core/options.ts';
-import { clientIp, clientIpHops, compileTrust, ipKey } from '../../src/http/client-address.ts';
+import { clientIp, clientIpHops, compileTrust, ipKey } from '../../src/http/identity/client-address.ts';
 
 const inside = compileTrust(['loopback', 'uniquelocal']);
 

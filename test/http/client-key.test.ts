@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { OptionsError } from 'breakwater';
-import { clientKey } from '../../src/http/client-key.ts';
+import { clientKey } from '../../src/http/identity/client-key.ts';
 
 const request = (remoteAddress: string | undefined, forwarded?: string | string[]) =>
   ({ socket: { remoteAddress }, headers: forwarded === undefined ? {} : { 'x-forwarded-for': forwarded } }) as never;

@@ -13,8 +13,8 @@ import {
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { OverloadedError, RateLimitedError, type RejectedError } from '../../src/core/errors.ts';
-import { Entrance, type Reception, type Visitor } from '../../src/http/entrance.ts';
-import { type GuardOptions, type GuardSettings, guardFields, readGuardOptions } from '../../src/http/guard-options.ts';
+import { Entrance, type Reception, type Visitor } from '../../src/http/admission/entrance.ts';
+import { type GuardOptions, type GuardSettings, guardFields, readGuardOptions } from '../../src/http/admission/guard-options.ts';
 import { FakeResponse } from './fake-response.ts';
 
 /** A request of no framework at all. */

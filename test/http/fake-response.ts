@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import type { Responding } from '../../src/http/inbound.ts';
+import type { Responding } from '../../src/http/admission/inbound.ts';
 
 /** A response of no framework at all. */
 export class FakeResponse extends EventEmitter implements Responding {

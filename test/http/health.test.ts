@@ -1,7 +1,7 @@
 import { bulkhead, circuitBreaker, perKey, pipeline, tokenBucket } from 'breakwater';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { type ReadinessOptions, liveness, readiness } from '../../src/http/health.ts';
-import { lifecycle } from '../../src/http/lifecycle.ts';
+import { type ReadinessOptions, liveness, readiness } from '../../src/http/health/health.ts';
+import { lifecycle } from '../../src/http/lifecycle/lifecycle.ts';
 import { ask, latch, serve } from './serving.ts';
 
 afterEach(() => vi.useRealTimers());

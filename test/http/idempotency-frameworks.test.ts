@@ -4,9 +4,9 @@ import Fastify from 'fastify';
 import { Hono } from 'hono';
 import Koa from 'koa';
 import { expect, onTestFinished, test } from 'vitest';
-import { Idempotency } from '../../src/http/idempotency.ts';
-import { webReply } from '../../src/http/reply.ts';
-import { headOf } from '../../src/http/request-head.ts';
+import { Idempotency } from '../../src/http/idempotency/idempotency.ts';
+import { webReply } from '../../src/http/recording/reply.ts';
+import { headOf } from '../../src/http/recording/request-head.ts';
 import { type Reply, ask, latch, serve } from './serving.ts';
 
 /** Two equal requests, and what is expected of every framework. */

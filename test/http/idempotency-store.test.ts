@@ -1,8 +1,8 @@
 import { VirtualClock } from 'breakwater/testing';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Idempotency } from '../../src/http/idempotency.ts';
-import { type StoredOutcome, memoryIdempotencyStore } from '../../src/http/idempotency-store.ts';
+import { Idempotency } from '../../src/http/idempotency/idempotency.ts';
+import { type StoredOutcome, memoryIdempotencyStore } from '../../src/http/idempotency/store.ts';
 
 const outcome = (size = 10): StoredOutcome => ({ status: 200, headers: { 'x-a': '1' }, body: new Uint8Array(size) });
 

@@ -4,9 +4,9 @@ import { text as textOf } from 'node:stream/consumers';
 import { VirtualClock } from 'breakwater/testing';
 import express from 'express';
 import { describe, expect, test } from 'vitest';
-import { idempotency } from '../../src/http/idempotency-middleware.ts';
-import type { IdempotencyOptions } from '../../src/http/idempotency-options.ts';
-import { type IdempotencyStore, memoryIdempotencyStore } from '../../src/http/idempotency-store.ts';
+import { idempotency } from '../../src/http/idempotency/middleware.ts';
+import type { IdempotencyOptions } from '../../src/http/idempotency/options.ts';
+import { type IdempotencyStore, memoryIdempotencyStore } from '../../src/http/idempotency/store.ts';
 import { type Asking, type Reply, ask, latch, serve } from './serving.ts';
 
 type Handler = (req: IncomingMessage, res: ServerResponse, run: number) => unknown;

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { TimeoutError, pipeline, timeout } from 'breakwater';
 import { describe, expect, test } from 'vitest';
-import { type Arrival, ClientGoneError, type Visit, arrive, letThrough } from '../../src/http/inbound.ts';
+import { type Arrival, ClientGoneError, type Visit, arrive, letThrough } from '../../src/http/admission/inbound.ts';
 import { FakeResponse } from './fake-response.ts';
 import { books } from './serving.ts';
 

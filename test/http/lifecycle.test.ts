@@ -4,7 +4,7 @@ import http2 from 'node:http2';
 import { type AddressInfo, type Server, type Socket, connect } from 'node:net';
 import { bulkhead, pipeline } from 'breakwater';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { type Lifecycle, lifecycle } from '../../src/http/lifecycle.ts';
+import { type Lifecycle, lifecycle } from '../../src/http/lifecycle/lifecycle.ts';
 import { ask, latch, serve } from './serving.ts';
 
 const now = { delay: 0 } as const;

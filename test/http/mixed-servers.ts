@@ -16,7 +16,7 @@ import { protect } from 'breakwater/node';
 import express, { type ErrorRequestHandler } from 'express';
 import Fastify from 'fastify';
 import Koa from 'koa';
-import type { Visit } from '../../src/http/inbound.ts';
+import type { Visit } from '../../src/http/admission/inbound.ts';
 
 /** What a server is made of. */
 export interface Plan {

@@ -8,8 +8,8 @@ import express from 'express';
 import Fastify from 'fastify';
 import Koa from 'koa';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { Recorded } from '../../src/http/recorded.ts';
-import { record } from '../../src/http/recording.ts';
+import type { Recorded } from '../../src/http/recording/recorded.ts';
+import { record } from '../../src/http/recording/recording.ts';
 import { type Asking, ask, latch, serve } from './serving.ts';
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => unknown;

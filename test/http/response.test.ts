@@ -10,7 +10,7 @@ import {
   TimeoutError,
 } from 'breakwater';
 import { describe, expect, test } from 'vitest';
-import { answerTo, retryAfterSeconds } from '../../src/http/response.ts';
+import { answerTo, retryAfterSeconds } from '../../src/http/admission/response.ts';
 
 describe('the answer to', () => {
   test.each<[string, Error, number, string]>([

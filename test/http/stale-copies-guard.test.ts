@@ -2,7 +2,7 @@ import { bulkhead, timeout } from 'breakwater';
 import { guard } from 'breakwater/express';
 import express from 'express';
 import { expect, test } from 'vitest';
-import { staleCopies } from '../../src/http/stale-copies.ts';
+import { staleCopies } from '../../src/http/recording/stale-copies.ts';
 import { type Reply, ask, latch, serve } from './serving.ts';
 
 test('a guard that refuses gives the copy of what it let in before', async () => {

@@ -4,9 +4,9 @@ import { VirtualClock } from 'breakwater/testing';
 import express from 'express';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { sendReply, webReply } from '../../src/http/reply.ts';
-import { type StaleCopies, type StaleCopiesOptions, staleCopies } from '../../src/http/stale-copies.ts';
-import type { NodeShaped } from '../../src/http/request-head.ts';
+import { sendReply, webReply } from '../../src/http/recording/reply.ts';
+import { type StaleCopies, type StaleCopiesOptions, staleCopies } from '../../src/http/recording/stale-copies.ts';
+import type { NodeShaped } from '../../src/http/recording/request-head.ts';
 import { type Asking, ask, latch, serve } from './serving.ts';
 
 type Handler = (req: IncomingMessage, res: ServerResponse) => unknown;

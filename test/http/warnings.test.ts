@@ -2,8 +2,8 @@ import { bulkhead, perKey, pipeline, slidingWindow, tokenBucket } from 'breakwat
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { type Setup, WarningSigns, countsTooMany, isOneOfSeveral, isWholeIpv6, trustsEverybody } from '../../src/http/warning-signs.ts';
-import { type GuardWarning, hears, lessons, warn } from '../../src/http/warnings.ts';
+import { type Setup, WarningSigns, countsTooMany, isOneOfSeveral, isWholeIpv6, trustsEverybody } from '../../src/http/warnings/signs.ts';
+import { type GuardWarning, hears, lessons, warn } from '../../src/http/warnings/warnings.ts';
 
 const codes = Object.keys(lessons) as (keyof typeof lessons)[];
 

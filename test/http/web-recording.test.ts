@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Recorded } from '../../src/http/recorded.ts';
-import { recordWeb } from '../../src/http/web-recording.ts';
+import type { Recorded } from '../../src/http/recording/recorded.ts';
+import { recordWeb } from '../../src/http/recording/web-recording.ts';
 import { latch } from './serving.ts';
 
 /** A response whose body comes when it is told to, and what was recorded of it. */

@@ -10,7 +10,7 @@ import breakwater from 'breakwater/fastify';
 import express from 'express';
 import Fastify from 'fastify';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import type { Visit } from '../../src/http/inbound.ts';
+import type { Visit } from '../../src/http/admission/inbound.ts';
 import { ask, books, serve } from '../http/serving.ts';
 
 /** Serves `/hang`, which never answers, and `/ok`, which does at once, behind a guard. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { clientIp, clientIpHops, compileTrust, ipKey } from '../../src/http/client-address.ts';
+import { clientIp, clientIpHops, compileTrust, ipKey } from '../../src/http/identity/client-address.ts';
 import { type VectorFile, replay } from './replay.mjs';
 
 /** Fields of the inputs that these cases use. */

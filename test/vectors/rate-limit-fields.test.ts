@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { type RateLimitShape, partitionKey, quotaName, rateLimitFields } from '../../src/fields/rate-limit-shapes.ts';
 import { type AdvertisedQuota, parseRateLimit, parseRateLimitPolicy } from '../../src/fields/rate-limit.ts';
 import { writeString } from '../../src/fields/structured-fields.ts';
-import { retryAfterSeconds } from '../../src/http/response.ts';
+import { retryAfterSeconds } from '../../src/http/admission/response.ts';
 import { type VectorFile, replay } from './replay.mjs';
 
 interface Input {

@@ -4,7 +4,7 @@ import { pipeline, retry } from 'breakwater';
 import { VirtualClock } from 'breakwater/testing';
 import { parsePushback, parseRetryAfter, retryAfterFrom } from '../../src/core/retry-after.ts';
 import { writeRateLimit } from '../../src/fields/rate-limit.ts';
-import { retryAfterSeconds } from '../../src/http/response.ts';
+import { retryAfterSeconds } from '../../src/http/admission/response.ts';
 import { type VectorFile, replay } from './replay.mjs';
 
 interface Input {

@@ -1,7 +1,7 @@
 /** Bodies that axios is given as a stream. */
 
 import { Readable } from 'node:stream';
-import { RequestBody, streamed } from '../fetch/request-body.ts';
+import { RequestBody, streamed } from '../request-body.ts';
 
 /** The body of a request, for as many attempts as it takes, in shapes that axios's adapters send. */
 export class SentBody {

@@ -2,7 +2,7 @@
 
 import type { AddedFields } from '../outbound.ts';
 import type { OutboundRequest, RequestOptions } from '../outbound-options.ts';
-import { RequestBody, isSpent, streamed } from './request-body.ts';
+import { RequestBody, isSpent, streamed } from '../request-body.ts';
 
 /** What `fetch` takes as its second argument, and what the request says about itself. */
 export interface GuardedRequestInit extends RequestInit {

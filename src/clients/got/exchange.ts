@@ -2,7 +2,7 @@
 
 import type { Call } from '../../core/call.ts';
 import type { Failure } from '../../core/outcome.ts';
-import { streamed } from '../fetch/request-body.ts';
+import { streamed } from '../request-body.ts';
 import type { Outbound } from '../outbound.ts';
 import type { OutboundRequest, RequestOptions } from '../outbound-options.ts';
 

@@ -4,7 +4,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Call } from '../../core/call.ts';
 import { OptionsError } from '../../core/errors.ts';
 import { show } from '../../core/options.ts';
-import { RequestBody, streamed } from '../fetch/request-body.ts';
+import { RequestBody, streamed } from '../request-body.ts';
 import type { Outbound } from '../outbound.ts';
 import { Answer, Attempt, type Attempted } from './attempt.ts';
 import { DispatchedRequest } from './dispatched-request.ts';

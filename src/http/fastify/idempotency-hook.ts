@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Decision, Idempotency } from '../idempotency.ts';
-import type { IdempotencyOptions } from '../idempotency-options.ts';
-import { sendReply } from '../reply.ts';
-import { headOf } from '../request-head.ts';
-import { type Done, failure } from './passage.ts';
+import { errorOf } from '../admission/thrown.ts';
+import { type Decision, Idempotency } from '../idempotency/idempotency.ts';
+import type { IdempotencyOptions } from '../idempotency/options.ts';
+import { sendReply } from '../recording/reply.ts';
+import { headOf } from '../recording/request-head.ts';
+import type { Done } from './passage.ts';
 
 /** What is used of a request. */
 interface Sent {
@@ -48,6 +49,6 @@ export function idempotencyHook<Req extends Sent>(
       }
       done();
     };
-    void core.decide(request, headOf(request.raw)).then(go, (thrown: unknown) => done(failure(thrown)));
+    void core.decide(request, headOf(request.raw)).then(go, (thrown: unknown) => done(errorOf(thrown)));
   };
 }

@@ -1,10 +1,12 @@
 /** One request on its way through the gates that stand before its route. */
 
 import type { IncomingMessage } from 'node:http';
-import type { Entrance } from '../entrance.ts';
-import type { Soon } from '../guard-options.ts';
-import { mute } from '../raw-response.ts';
-import type { Turned } from '../response.ts';
+import type { Entrance } from '../admission/entrance.ts';
+import { errorOf } from '../admission/thrown.ts';
+import type { Plan } from '../admission/route-plans.ts';
+import type { Soon } from '../admission/guard-options.ts';
+import { mute } from '../middleware/raw-response.ts';
+import type { Turned } from '../admission/response.ts';
 import { type Replying, answer, prepare, takeOver } from './replying.ts';
 
 /** What is used of Fastify's request. */
@@ -15,24 +17,17 @@ export interface Requesting {
 /** Answers in place of the guard: with the reply, or with what it returns. */
 export type RefusalHandler<Req, Res> = (turned: Turned, request: Req, reply: Res) => unknown;
 
-/** What requests must pass before a route. */
-export interface Plan<Req, Res> {
-  /** One after the other. */
-  readonly entrances: readonly Entrance<Req>[];
-  readonly handler: RefusalHandler<Req, Res> | undefined;
-}
-
 /** Tells Fastify to go on, or what has gone wrong. */
 export type Done = (error?: Error) => void;
 
 /** One request on its way. */
 export class Passage<Req extends Requesting, Res extends Replying> {
-  readonly #plan: Plan<Req, Res>;
+  readonly #plan: Plan<Req, RefusalHandler<Req, Res>>;
   readonly #request: Req;
   readonly #reply: Res;
   readonly #done: Done;
 
-  constructor(plan: Plan<Req, Res>, request: Req, reply: Res, done: Done) {
+  constructor(plan: Plan<Req, RefusalHandler<Req, Res>>, request: Req, reply: Res, done: Done) {
     this.#plan = plan;
     this.#request = request;
     this.#reply = reply;
@@ -68,7 +63,7 @@ export class Passage<Req extends Requesting, Res extends Replying> {
         raw.breakwater = reception.visit;
         return !reply.sent;
       case 'failed':
-        this.#done(failure(reception.error));
+        this.#done(reception.error);
         return false;
       case 'refused':
         if (!reply.sent && !reply.raw.headersSent) this.#say(reception.turned, reply, this.#done);
@@ -86,12 +81,12 @@ export class Passage<Req extends Requesting, Res extends Replying> {
     const failed = (thrown: Error): void => void own.send(thrown);
     const go = (late: Turned | undefined): void => {
       if (reply.raw.destroyed) return;
-      if (late === undefined) failed(failure(error));
+      if (late === undefined) failed(errorOf(error));
       else this.#say(late, own, failed);
       if (reply.raw.writableEnded) mute(reply.raw);
       else reply.raw.once('finish', () => void mute(reply.raw));
     };
-    if (turned instanceof Promise) turned.then(go, (thrown: unknown) => failed(failure(thrown)));
+    if (turned instanceof Promise) turned.then(go, (thrown: unknown) => failed(errorOf(thrown)));
     else go(turned);
   }
 
@@ -108,21 +103,14 @@ export class Passage<Req extends Requesting, Res extends Replying> {
       }
       prepare(reply, { status: turned.status, headers: withoutContent(turned.headers) });
       const said = handler(turned, this.#request, reply);
-      if (said instanceof Promise) said.then(send).catch((thrown: unknown) => failed(failure(thrown)));
+      if (said instanceof Promise) said.then(send).catch((thrown: unknown) => failed(errorOf(thrown)));
       else send(said);
     } catch (thrown) {
-      failed(failure(thrown));
+      failed(errorOf(thrown));
     }
   }
 }
 
 function withoutContent(headers: Turned['headers']): Turned['headers'] {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith('content-')));
-}
-
-/** What was thrown need not be an error, and to Fastify nothing at all would mean: go on. */
-export function failure(thrown: unknown): Error {
-  return thrown instanceof Error
-    ? thrown
-    : new Error('A function that was asked about a request threw what is no error', { cause: thrown });
 }

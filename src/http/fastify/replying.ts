@@ -2,8 +2,8 @@
 
 import type { ServerResponse } from 'node:http';
 import { discard } from '../../core/disposal.ts';
-import { describingFields } from '../describing-fields.ts';
-import type { Answer } from '../response.ts';
+import { describingFields } from '../recording/describing-fields.ts';
+import type { Answer } from '../admission/response.ts';
 
 /** What is used of Fastify's reply. */
 export interface Replying {

@@ -1,7 +1,7 @@
-import { Idempotency } from '../idempotency.ts';
-import type { IdempotencyOptions } from '../idempotency-options.ts';
-import { webReply } from '../reply.ts';
-import { headOf } from '../request-head.ts';
+import { Idempotency } from '../idempotency/idempotency.ts';
+import type { IdempotencyOptions } from '../idempotency/options.ts';
+import { webReply } from '../recording/reply.ts';
+import { headOf } from '../recording/request-head.ts';
 import { type Answerable, put } from './kept-answer.ts';
 import { type Platform, respondingOf } from './platform.ts';
 

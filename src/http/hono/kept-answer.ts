@@ -1,7 +1,7 @@
 /** Answers in Hono's own terms: the response of a context. */
 
-import { describingFields, isBodiless } from '../describing-fields.ts';
-import type { Answer } from '../response.ts';
+import { describingFields, isBodiless } from '../recording/describing-fields.ts';
+import type { Answer } from '../admission/response.ts';
 
 /** What is used of Hono's context. */
 export interface Answerable {

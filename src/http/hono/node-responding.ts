@@ -1,6 +1,6 @@
 /** A response on Node: what the server sends is what counts, whatever was made of the handler's answer on the way. */
 
-import type { Responding } from '../inbound.ts';
+import type { Responding } from '../admission/inbound.ts';
 
 /** Node's own response, of HTTP/1 or HTTP/2. */
 export interface Outgoing extends Responding {

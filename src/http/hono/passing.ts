@@ -1,9 +1,9 @@
 /** One request of a Hono application on its way through one guard. */
 
-import type { Entrance, Reception } from '../entrance.ts';
-import type { Soon } from '../guard-options.ts';
-import type { Responding, Visit } from '../inbound.ts';
-import type { Turned } from '../response.ts';
+import type { Entrance, Reception } from '../admission/entrance.ts';
+import type { Soon } from '../admission/guard-options.ts';
+import type { Responding, Visit } from '../admission/inbound.ts';
+import type { Turned } from '../admission/response.ts';
 import { type Answerable, keep, put, responseOf } from './kept-answer.ts';
 import { type Platform, callerOf, hasBegun, respondingOf } from './platform.ts';
 import { WebResponding } from './web-responding.ts';

@@ -1,7 +1,7 @@
 /** What a request comes with, by the platform that it came to: Node's own objects, or nothing but the request. */
 
-import type { Connected } from '../identity.ts';
-import type { Responding } from '../inbound.ts';
+import type { Connected } from '../identity/identity.ts';
+import type { Responding } from '../admission/inbound.ts';
 import { NodeResponding, type Outgoing } from './node-responding.ts';
 import { WebResponding } from './web-responding.ts';
 

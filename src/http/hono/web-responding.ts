@@ -1,6 +1,6 @@
 /** A response that is a value, seen to its end: to that of its body, wherever it is sent from. */
 
-import type { Responding } from '../inbound.ts';
+import type { Responding } from '../admission/inbound.ts';
 
 /** How far a response of the web platform has come. */
 export class WebResponding implements Responding {

@@ -1,11 +1,11 @@
 /** One request of a Koa application on its way through one guard. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Entrance, Reception } from '../entrance.ts';
-import type { Soon } from '../guard-options.ts';
-import type { Visit } from '../inbound.ts';
-import { mute, send } from '../raw-response.ts';
-import type { Turned } from '../response.ts';
+import type { Entrance, Reception } from '../admission/entrance.ts';
+import type { Soon } from '../admission/guard-options.ts';
+import type { Visit } from '../admission/inbound.ts';
+import { mute, send } from '../middleware/raw-response.ts';
+import type { Turned } from '../admission/response.ts';
 import { type KoaResponse, type Unseal, seal, settle } from './settled-answer.ts';
 
 /** What is used of Koa's context. */

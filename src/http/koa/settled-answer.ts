@@ -1,7 +1,7 @@
 /** Answers in Koa's own terms, so that middleware further out (logs, compression, CORS) sees them as it sees any other. */
 
-import { describingFields, isBodiless } from '../describing-fields.ts';
-import type { Answer } from '../response.ts';
+import { describingFields, isBodiless } from '../recording/describing-fields.ts';
+import type { Answer } from '../admission/response.ts';
 
 /** What is used of Koa's response; the context passes the same things on to it. */
 export interface KoaResponse {

@@ -2,11 +2,11 @@ import type { IncomingMessage } from 'node:http';
 import { type CanActivate, type ExecutionContext, SetMetadata } from '@nestjs/common';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { AnyPolicy } from '../../core/policy.ts';
-import type { Entrance } from '../entrance.ts';
-import { type Gates, RoutePlans } from '../fastify/route-plans.ts';
-import type { GuardOptions, Soon } from '../guard-options.ts';
-import { letThrough } from '../inbound.ts';
-import type { Turned } from '../response.ts';
+import type { Entrance } from '../admission/entrance.ts';
+import { type Gates, RoutePlans } from '../admission/route-plans.ts';
+import type { GuardOptions, Soon } from '../admission/guard-options.ts';
+import { letThrough } from '../admission/inbound.ts';
+import type { Turned } from '../admission/response.ts';
 import { Exchange, type NestRequest } from './exchange.ts';
 import { TurnedException } from './turned-exception.ts';
 

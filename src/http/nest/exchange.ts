@@ -2,8 +2,8 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ExecutionContext } from '@nestjs/common';
-import { mute, send } from '../raw-response.ts';
-import type { Turned } from '../response.ts';
+import { mute, send } from '../middleware/raw-response.ts';
+import type { Turned } from '../admission/response.ts';
 
 /** What is used of a request, which is Express's or Fastify's. */
 export interface NestRequest {

@@ -4,7 +4,7 @@ import { type Observable, from, lastValueFrom } from 'rxjs';
 import { ResilienceError } from '../../core/errors.ts';
 import type { CallOptions } from '../../core/call-options.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
-import { answerTo } from '../response.ts';
+import { answerTo } from '../admission/response.ts';
 import { Exchange, type NestRequest } from './exchange.ts';
 import { TurnedException } from './turned-exception.ts';
 

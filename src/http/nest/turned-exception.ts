@@ -1,5 +1,5 @@
 import { type ArgumentsHost, Catch, type ExceptionFilter, HttpException } from '@nestjs/common';
-import type { Turned } from '../response.ts';
+import type { Turned } from '../admission/response.ts';
 import { Exchange } from './exchange.ts';
 
 /** A request was not let in, or ran out of time. Filters may catch it to answer in words of their own. */
