@@ -119,6 +119,13 @@ describe('what is set up wrong is said, once', () => {
     ['nothing is wrong', {}, {}, []],
     ['a header, and no trust', {}, { 'x-forwarded-for': '203.0.113.9' }, ['BREAKWATER_FORWARDED_WITHOUT_TRUST']],
     ['Forwarded, and no trust', {}, { forwarded: 'for=203.0.113.9' }, ['BREAKWATER_FORWARDED_WITHOUT_TRUST']],
+    [
+      'Forwarded alone, from a proxy that is trusted',
+      { trustProxy: 'loopback' },
+      { forwarded: 'for=203.0.113.9' },
+      ['BREAKWATER_FORWARDED_UNREAD'],
+    ],
+    ['both, from a proxy that is trusted', { trustProxy: 1 }, { forwarded: 'for=203.0.113.9', 'x-forwarded-for': '203.0.113.9' }, []],
     ['everybody is trusted', { trustProxy: ['0.0.0.0/1', '128.0.0.0/1'] }, {}, ['BREAKWATER_PERMISSIVE_TRUST']],
     ['more proxies than there are', { trustProxy: 2 }, { 'x-forwarded-for': '203.0.113.9' }, ['BREAKWATER_PERMISSIVE_TRUST']],
     ['a whole IPv6 address as the key', { key: () => '2001:db8::1' }, {}, ['BREAKWATER_IPV6_KEY']],

@@ -166,6 +166,7 @@ export class WarningSigns {
     if (typeof trustProxy === 'number' && countsTooMany(trustProxy, forwarded)) this.#warn('BREAKWATER_PERMISSIVE_TRUST');
     const nobody = trustProxy === 0 || (Array.isArray(trustProxy) && trustProxy.length === 0);
     if (nobody && (forwarded ?? headers['forwarded']) !== undefined) this.#warn('BREAKWATER_FORWARDED_WITHOUT_TRUST');
+    if (!nobody && forwarded === undefined && headers['forwarded'] !== undefined) this.#warn('BREAKWATER_FORWARDED_UNREAD');
   }
 
   #count(identity: object): void {

@@ -9,6 +9,7 @@
 export type WarningCode =
   | 'BREAKWATER_PERMISSIVE_TRUST'
   | 'BREAKWATER_FORWARDED_WITHOUT_TRUST'
+  | 'BREAKWATER_FORWARDED_UNREAD'
   | 'BREAKWATER_NO_ADDRESS'
   | 'BREAKWATER_IPV6_KEY'
   | 'BREAKWATER_CREATED_PER_REQUEST'
@@ -36,6 +37,8 @@ export const lessons: Readonly<Record<WarningCode, string>> = {
     'trustProxy believes everybody, or more proxies than there are, so a client can write another address into X-Forwarded-For and be counted as somebody new. Name the proxies in front of this server, or how many there are.',
   BREAKWATER_FORWARDED_WITHOUT_TRUST:
     'a request came with X-Forwarded-For or Forwarded, and no proxy is trusted: if there is one, all clients behind it are counted as one. Set trustProxy to its address or network, or give a key of your own; if there is none, nothing is wrong.',
+  BREAKWATER_FORWARDED_UNREAD:
+    'a request came with Forwarded and without X-Forwarded-For, which is the one that is read: all clients behind the proxy that wrote it are counted as one. Have the proxy write X-Forwarded-For, or give a key of your own.',
   BREAKWATER_NO_ADDRESS:
     "a request came without an address (over a Unix socket, for instance), and all such requests share the key 'unknown'. Give a key of your own.",
   BREAKWATER_IPV6_KEY:
