@@ -436,3 +436,19 @@ describe('on bare Node', () => {
     expect(account.verdicts).toEqual(['success', 'success', 'success']);
   });
 });
+
+test('W3 no 504 is written into what a handler that has taken the connection over writes itself', async () => {
+  const api = guard([], { deadline: 50 });
+  const { port } = await serve((req, res) =>
+    api(req, res, () => {
+      req.socket.write('HTTP/1.1 200 OK\r\n\r\nfirst, ');
+      req.breakwater.signal.addEventListener('abort', () => req.socket.end('last'));
+    }),
+  );
+  const socket = connect(port, '127.0.0.1');
+  socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+  let text = '';
+  socket.on('data', (chunk) => (text += chunk.toString()));
+  await once(socket, 'close');
+  expect(text).toBe('HTTP/1.1 200 OK\r\n\r\nfirst, last');
+});

@@ -83,11 +83,9 @@ export class Entrance<Req> {
       if (asked.way === 'past') return { kind: 'past', visit: letThrough(response, outer) };
       if (asked.way === 'denied') return await this.#refused(request, asked, this.#denial());
       if (signs.watching) signs.look(caller, caller, asked.key);
-      const arrival = await arrive(this.pipeline, response, {
-        ...asked,
-        outer,
-        expired: (error) => this.#expire(visitor, asked, error),
-      });
+      const { key, cost, priority, priorityLevel, deadline } = asked;
+      const expired = (error: unknown): void => this.#expire(visitor, asked, error);
+      const arrival = await arrive(this.pipeline, response, { key, cost, priority, priorityLevel, deadline, outer, expired });
       if (arrival.kind === 'refused') return await this.#refused(request, asked, arrival.error);
       if (arrival.kind === 'gone') return arrival;
       return { kind: 'admitted', visit: arrival.visit, fields: this.#fields(asked) };

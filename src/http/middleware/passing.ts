@@ -29,6 +29,8 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
   readonly #res: Res;
   #asked = false;
   #passed = false;
+  /** What had been written to the connection when the request was let in, bytes. */
+  #written: number | undefined = undefined;
 
   constructor(entrance: Entrance<Req>, handler: Handler<Req, Res> | undefined, req: Req, res: Res) {
     this.#entrance = entrance;
@@ -74,6 +76,7 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
 
   #pass(visit: Visit, next: Next): void {
     this.#passed = true;
+    this.#written = this.#res.socket?.bytesWritten;
     this.#req.breakwater = visit;
     next();
   }
@@ -88,7 +91,7 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
 
   /** The handler is running, and its time is up. While its answer is not there yet it must not give one itself. */
   #expire(turned: Soon<Turned | undefined>, error: unknown, next: Next): void {
-    if (this.#res.headersSent) return;
+    if (this.#res.headersSent || this.#isTakenOver()) return;
     if (turned instanceof Promise) {
       const unmute = mute(this.#res);
       void turned
@@ -105,6 +108,11 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
       });
       if (this.#res.writableEnded) mute(this.#res);
     }
+  }
+
+  /** Whether the handler writes to the connection itself: an answer would stand in the middle of that. */
+  #isTakenOver(): boolean {
+    return this.#written !== undefined && this.#res.socket?.bytesWritten !== this.#written;
   }
 
   #answer(turned: Turned, next: Next): void {
