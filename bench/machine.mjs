@@ -3,7 +3,22 @@
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
 
-const peers = ['cockatiel', 'opossum', 'bottleneck', 'p-retry', 'p-timeout', 'p-limit', 'p-queue', 'rate-limiter-flexible'];
+const peers = [
+  'cockatiel',
+  'opossum',
+  'bottleneck',
+  'p-retry',
+  'p-timeout',
+  'p-limit',
+  'p-queue',
+  'rate-limiter-flexible',
+  'express',
+  'express-rate-limit',
+  'fastify',
+  '@fastify/rate-limit',
+  '@fastify/under-pressure',
+  '@fastify/circuit-breaker',
+];
 
 function versionIn(directory) {
   return JSON.parse(readFileSync(new URL(`${directory}/package.json`, import.meta.url), 'utf8')).version;

@@ -9,7 +9,14 @@ import type { Field } from '../../src/core/options.ts';
 export const root: string = join(import.meta.dirname, '..', '..');
 
 const program = ts.createProgram(
-  [join(root, 'src', 'index.ts'), ...filesIn('policies'), ...filesIn('http'), ...filesIn('clients'), ...filesIn('interop'), ...filesIn('testing')],
+  [
+    join(root, 'src', 'index.ts'),
+    ...filesIn('policies'),
+    ...filesIn('http'),
+    ...filesIn('clients'),
+    ...filesIn('interop'),
+    ...filesIn('testing'),
+  ],
   configured(),
 );
 const checker = program.getTypeChecker();

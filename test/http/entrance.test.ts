@@ -8,10 +8,11 @@ import {
   perKey,
   pipeline,
   refuse,
+  retry,
   tokenBucket,
 } from 'breakwater';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { OverloadedError, RateLimitedError, type RejectedError } from '../../src/core/errors.ts';
 import { Entrance, type Reception, type Visitor } from '../../src/http/admission/entrance.ts';
 import { type GuardOptions, type GuardSettings, guardFields, readGuardOptions } from '../../src/http/admission/guard-options.ts';
@@ -266,6 +267,16 @@ describe('what a request takes of limits', () => {
     expect(fieldsOf(await come(own))).toMatchObject({ ratelimit: expect.stringContaining('remaining=5') as unknown });
   });
 
+  test('a refusal by two limits sends back no earlier than the later of them says', async () => {
+    const minutes = tokenBucket({ rate: 1, per: '2m', burst: 1, name: 'minutes' });
+    const hours = fixedWindow({ limit: 1, window: '10h', name: 'hours' });
+    const into = entrance([minutes, hours]);
+    await come(into);
+    const { headers } = turnedOf(await come(into));
+    expect(Number(headers['retry-after'])).toBeGreaterThanOrEqual(36_000);
+    expect(headers['ratelimit']).toMatch(/"hours";r=0;t=36000$/);
+  });
+
   test('more than a limit ever holds can never pass: not before a day', async () => {
     const turned = turnedOf(await come(entrance([burst()], { cost: 4 })));
     expect([turned.status, turned.headers['retry-after']]).toEqual([429, '86400']);
@@ -332,6 +343,22 @@ describe('answers of your own', () => {
     expect(turnedOf(await come(kept)).headers['content-length']).toBe('2');
   });
 
+  test('one that never comes is not waited for: after a second the refusal is sent', async () => {
+    vi.useFakeTimers();
+    const hanging = entrance([denying(new OverloadedError('full'))], { fallback: () => new Promise(() => undefined) });
+    const coming = come(hanging);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(turnedOf(await coming).status).toBe(503);
+    vi.useRealTimers();
+  });
+
+  test('thenables are waited for like promises', async () => {
+    const later = <T>(value: T): Promise<T> => ({ then: (told: (value: T) => void) => told(value) }) as unknown as Promise<T>;
+    const lesser = entrance([denying(new OverloadedError('full'))], { fallback: () => later({ body: 'lesser' }) });
+    expect(turnedOf(await come(lesser)).body).toBe('lesser');
+    expect(turnedOf(await come(entrance([limited()], { message: () => later('words') }))).body).toBe('words');
+  });
+
   test('what is no answer of ours is left to the application', async () => {
     const boom = new Error('boom');
     const broken = definePolicy({
@@ -370,6 +397,7 @@ describe('warnings', () => {
     ['trust in the whole world', { trustProxy: ['0.0.0.0/1', '128.0.0.0/1'] }, [], ['BREAKWATER_PERMISSIVE_TRUST']],
     ['no address', {}, [{ address: undefined }], ['BREAKWATER_NO_ADDRESS']],
     ['a key that is a whole address of IPv6', { key: () => '2001:db8::1' }, [{}], ['BREAKWATER_IPV6_KEY']],
+    ['a key function that has none for a request', { key: ({ path }) => (path === '/' ? undefined : path) }, [{}], ['BREAKWATER_NO_KEY']],
     ['nothing of the kind', {}, [{}], []],
   ])('teach once: %s', async (_, options, comings, codes) => {
     expect(await warned([burst()], options, comings)).toEqual(codes);
@@ -414,6 +442,15 @@ describe('options', () => {
   ])('%j is refused', (options, message) => {
     expect(() => entrance([], options)).toThrow(OptionsError);
     expect(() => entrance([], options)).toThrow(message);
+  });
+
+  test('policies have to be a list of such as admit, or a pipeline', () => {
+    expect(() => entrance(undefined as unknown as [])).toThrow(
+      /guard.policies: expected a list of policies, guard\(\[\.\.\.\]\), or a pipeline, got undefined/,
+    );
+    expect(() => entrance([retry()])).toThrow(
+      /gates only: a handler cannot be run again, so other policies belong around what it calls, got retry/,
+    );
   });
 
   test('a pipeline has a name of its own', () => {

@@ -473,3 +473,38 @@ test('wrong options are refused, all at once', () => {
     /lifecycle.server: expected a server[\s\S]*lifecycle.drain[\s\S]*lifecycle.streams/,
   );
 });
+
+describe('what a shutdown tells of itself', () => {
+  test('a stream of events is known by what was sent, whatever its client accepts', async () => {
+    const begun = latch();
+    const { port, server } = await serve((req, res) => {
+      if (req.url === '/events') res.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n');
+      else {
+        res.writeHead(200, { 'content-type': 'application/json' }).write('{"half":');
+        begun.opened.then(() => res.end('true}')).catch(() => undefined);
+      }
+    });
+    const life = lifecycle({ server, delay: 0 });
+    const events = caller(port, get('/events'));
+    await events.until('data: 1');
+    const json = ask(port, { path: '/json', headers: { accept: 'text/event-stream, application/json' } });
+    await vi.waitFor(() => expect(life.inFlight).toBe(2), { interval: 1 });
+    await json.sent;
+    const drained = life.drain();
+    await events.closed;
+    begun.open();
+    expect((await json).body).toBe('{"half":true}');
+    expect((await drained).cut).toBe(0);
+  });
+
+  test('what onDrain rejects with comes out of drain(), and ends nothing', async () => {
+    const lost = new Error('the queue is gone');
+    const life = lifecycle({ delay: 0, onDrain: () => Promise.reject(lost) as unknown as undefined });
+    await expect(life.drain()).rejects.toBe(lost);
+    expect(life.state).toBe('closed');
+  });
+
+  test('only servers can be attached', () => {
+    expect(() => lifecycle().attach((() => undefined) as never)).toThrow(/what createServer\(\) or app.listen\(\) answers with/);
+  });
+});

@@ -4,7 +4,7 @@ import { connect as connectHttp2, createServer as createHttp2Server } from 'node
 import { type AddressInfo, connect } from 'node:net';
 import { RateLimitedError, bulkhead, definePolicy, refuse } from 'breakwater';
 import { seededRandom } from 'breakwater/testing';
-import { guard } from 'breakwater/express';
+import { guard, staleCopies } from 'breakwater/express';
 import express5, { type Application, type ErrorRequestHandler } from 'express';
 import express4 from 'express4';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -451,4 +451,44 @@ test('W3 no 504 is written into what a handler that has taken the connection ove
   socket.on('data', (chunk) => (text += chunk.toString()));
   await once(socket, 'close');
   expect(text).toBe('HTTP/1.1 200 OK\r\n\r\nfirst, last');
+});
+
+describe.each(versions)('functions of the user that fail in %s', (_, express) => {
+  test('W5 copies whose scope throws: the request goes to the error handler, and its permit comes back', async () => {
+    const slots = bulkhead({ maxConcurrent: 1 });
+    const scope = (): string => {
+      throw new Error('nobody has signed in');
+    };
+    const app = express().set('env', 'test');
+    app.use(guard([slots], { fallback: staleCopies({ scope }) }));
+    app.get('/', (_req, res) => void res.send('served'));
+    const { port } = await serve(app);
+    expect((await ask(port)).status).toBe(500);
+    expect((await ask(port)).status).toBe(500);
+    expect(slots.active).toBe(0);
+  });
+
+  test('W5 a handler of the guard that rejects: its error goes to the error handler', async () => {
+    const handler = async (): Promise<void> => {
+      throw new Error('no words');
+    };
+    const app = express().set('env', 'test');
+    app.use(guard([bulkhead({ maxConcurrent: 0 })], { handler }));
+    const { port } = await serve(app);
+    expect((await ask(port)).status).toBe(500);
+  });
+
+  test('an error handler that goes on into the same guard does not hang: the error comes again', async () => {
+    const key = (): string => {
+      throw new Error('no tenant');
+    };
+    const api = guard([], { key });
+    const app = express().set('env', 'test');
+    app.use(api);
+    app.use(((_error, _req, _res, next) => next()) satisfies ErrorRequestHandler);
+    app.use(api);
+    app.use((_req, res) => void res.send('served'));
+    const { port } = await serve(app);
+    expect((await ask(port)).status).toBe(500);
+  });
 });

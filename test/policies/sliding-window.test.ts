@@ -95,7 +95,9 @@ describe('a sliding window', () => {
     const limiter = slidingWindow({ limit: 10, window: '1s', segments: 5 });
     const { pipeline: p, clock } = arrange(limiter);
     const strained = (): boolean => (limiter as unknown as { strained(): boolean }).strained();
-    expect(p.describe()).toMatchObject({ layers: [{ options: { limit: 10, window: 1000, segments: 5, maxWait: 0, cost: 'of the call' } }] });
+    expect(p.describe()).toMatchObject({
+      layers: [{ options: { limit: 10, window: 1000, segments: 5, maxWait: 0, cost: 'of the call' } }],
+    });
     expect([limiter.atRest(0), strained()]).toEqual([true, false]);
     ask(p, 9);
     expect([limiter.atRest(1199), limiter.atRest(1200), strained()]).toEqual([false, true, true]);

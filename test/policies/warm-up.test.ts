@@ -188,7 +188,9 @@ describe('a warm-up', () => {
     ]);
     expect(policy.pace).toBeLessThan(36);
     expect(p.describe()).toMatchObject({
-      layers: [{ options: { rate: 60, per: 60_000, warmUpPeriod: 10_000, coldFactor: 2, pacing: true, maxWait: 10_000, cost: 'of the call' } }],
+      layers: [
+        { options: { rate: 60, per: 60_000, warmUpPeriod: 10_000, coldFactor: 2, pacing: true, maxWait: 10_000, cost: 'of the call' } },
+      ],
     });
     expect(events.find(({ type }) => type === 'warm-up.delayed')).toMatchObject({ level: 'debug', cost: 1 });
   });

@@ -3,6 +3,7 @@
 import { systemClock, systemRandom, wallTime } from '../../core/clock.ts';
 import { OriginDeniedError, RateLimitedError, RejectedError } from '../../core/errors.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
+import { isThenable } from '../../core/thenable.ts';
 import type { Quota } from '../../core/quota.ts';
 import { type RateLimitFields, type RateLimitShape, rateLimitFields } from '../../fields/rate-limit-shapes.ts';
 import type { Asked } from './asking.ts';
@@ -11,6 +12,9 @@ import { type Answer, type Turned, answerTo, degradedAnswer, naming, retryAfterS
 
 /** Waits from here on are lengthened by chance, ms: whoever waits a minute waits with many. */
 const LONG_WAIT = 60_000;
+
+/** How long functions of the user's may take to make an answer, ms. */
+const PATIENCE = 1000;
 
 const none: RateLimitFields = Object.freeze({});
 
@@ -40,21 +44,20 @@ export class Answering<Req> {
   answer(req: Req, asked: Counted, error: unknown): Soon<Turned | undefined> {
     const plain = answerTo(error);
     if (plain === undefined) return undefined;
-    const limited = error instanceof RateLimitedError ? this.#limited(plain, asked, error) : plain;
-    const later = error instanceof RejectedError ? this.#later(limited, error.retryAfter) : limited;
-    const turned = { ...later, error };
-    return limited === plain ? this.#lesser(req, turned) : soon(this.#worded(req, turned), (worded) => this.#lesser(req, worded));
+    const limited = error instanceof RateLimitedError;
+    const turned = limited ? this.#limited(plain, asked, error) : { ...plain, ...this.#later(plain, error), error };
+    return inTime(limited ? soon(this.#worded(req, turned), (worded) => this.#lesser(req, worded)) : this.#lesser(req, turned), turned);
   }
 
   /** Says which limits have nothing left, and no `Retry-After` that is earlier than what they say. */
-  #limited(plain: Answer, { key, cost }: Counted, error: RateLimitedError): Answer {
+  #limited(plain: Answer, { key, cost }: Counted, error: RateLimitedError): Turned {
     const { statusCode: status } = this.#settings;
     const quotas = this.#shapes.length === 0 ? [] : this.#gates.quotas({ key });
     const violated = quotas.filter(({ remaining }) => remaining < cost);
     const retryAfter = Math.max(error.retryAfter ?? 0, ...violated.map(({ reset }) => reset));
-    const headers = { ...plain.headers, ...this.#written(quotas), 'retry-after': String(retryAfterSeconds(retryAfter)) };
+    const headers = { ...plain.headers, ...this.#written(quotas), 'retry-after': String(retryAfterSeconds(this.#spread(retryAfter))) };
     const said = { ...plain, headers };
-    return { ...(violated.length === 0 ? said : naming(said, this.#names(violated))), status };
+    return { ...(violated.length === 0 ? said : naming(said, this.#names(violated))), status, error };
   }
 
   #names(quotas: readonly Quota[]): readonly string[] {
@@ -70,12 +73,17 @@ export class Answering<Req> {
     return second === undefined ? (first as RateLimitFields) : { ...first, ...second };
   }
 
-  /** The same, but many who wait long do not come back at once. */
-  #later(answer: Answer, retryAfter: number | undefined): Answer {
-    const { retryAfterJitter } = this.#settings;
-    if (retryAfter === undefined || retryAfter < LONG_WAIT || retryAfter === Infinity || retryAfterJitter === 0) return answer;
-    const spread = retryAfter * (1 + retryAfterJitter * systemRandom());
-    return { ...answer, headers: { ...answer.headers, 'retry-after': String(retryAfterSeconds(spread)) } };
+  /** The same fields; where it is a refusal that lasts, with a later time to come back. */
+  #later({ headers }: Answer, error: unknown): Pick<Answer, 'headers'> {
+    const retryAfter = error instanceof RejectedError ? error.retryAfter : undefined;
+    if (retryAfter === undefined || headers['retry-after'] === undefined) return { headers };
+    return { headers: { ...headers, 'retry-after': String(retryAfterSeconds(this.#spread(retryAfter))) } };
+  }
+
+  /** Many who wait long do not come back at once. */
+  #spread(retryAfter: number): number {
+    if (retryAfter < LONG_WAIT || retryAfter === Infinity) return retryAfter;
+    return retryAfter * (1 + this.#settings.retryAfterJitter * systemRandom());
   }
 
   #worded(req: Req, turned: Turned): Soon<Turned> {
@@ -98,5 +106,14 @@ type Words<Req> = (req: Req, turned: Turned) => Soon<string | object>;
 
 /** Goes on at once with what is there already: a handler that is told to stop must not answer first. */
 function soon<T, U>(value: Soon<T>, go: (value: T) => Soon<U>): Soon<U> {
-  return value instanceof Promise ? value.then(go) : go(value);
+  return isThenable(value) ? Promise.resolve(value as PromiseLike<T>).then(go) : go(value);
+}
+
+/** What is to be sent by then at the latest: a client must not wait for a function that never answers. */
+function inTime(turned: Soon<Turned>, plain: Turned): Soon<Turned> {
+  if (!(turned instanceof Promise)) return turned;
+  return new Promise((resolve, reject) => {
+    const timer = systemClock.setTimeout(() => resolve(plain), PATIENCE);
+    turned.then(resolve, reject).finally(() => systemClock.clearTimeout(timer));
+  });
 }

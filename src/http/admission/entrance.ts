@@ -5,6 +5,7 @@
 
 import { OptionsError, OriginDeniedError } from '../../core/errors.ts';
 import { made } from '../../core/made.ts';
+import { show } from '../../core/options.ts';
 import { type Pipeline, pipeline } from '../../core/pipeline.ts';
 import type { AnyPolicy } from '../../core/policy.ts';
 import { Answering } from './answering.ts';
@@ -129,10 +130,20 @@ export class Entrance<Req> {
 
 /** The pipeline to admit through; one that has more than gates is refused here and not at the first request. */
 function gatesOf(policies: readonly AnyPolicy[] | Pipeline, name: string | undefined): Pipeline {
-  const given = 'acquire' in policies;
-  if (given && name !== undefined)
+  const given: unknown = policies;
+  if (!Array.isArray(given) && typeof (given as Partial<Pipeline> | undefined)?.acquire !== 'function')
+    throw new OptionsError([{ path: 'guard.policies', expected: 'a list of policies, guard([...]), or a pipeline', got: show(given) }]);
+  const own = 'acquire' in policies;
+  if (own && name !== undefined)
     throw new OptionsError([{ path: 'guard.name', expected: `nothing: the pipeline is called ${policies.name}`, got: name }]);
-  const gates: Pipeline = given ? policies : pipeline(policies, { name: name ?? 'guard' });
-  gates.tryAcquire({ signal: AbortSignal.abort() });
+  const gates: Pipeline = own ? policies : pipeline(policies, { name: name ?? 'guard' });
+  try {
+    gates.tryAcquire({ signal: AbortSignal.abort() });
+  } catch (error) {
+    if (!(error instanceof OptionsError)) throw error;
+    const got = (error.problems[0]?.got ?? '').replace('a pipeline with ', '');
+    const expected = 'a pipeline of gates only: a handler cannot be run again, so other policies belong around what it calls';
+    throw new OptionsError([{ path: 'guard.policies', expected, got }]);
+  }
   return gates;
 }

@@ -1,6 +1,6 @@
 /** One request on its way through the gates that stand before its route. */
 
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import type { Entrance } from '../admission/entrance.ts';
 import { errorOf } from '../admission/thrown.ts';
 import type { Plan } from '../admission/route-plans.ts';
@@ -58,7 +58,7 @@ export class Passage<Req extends Requesting, Res extends Replying> {
       case 'past':
         if (reception.kind === 'admitted') {
           if (!reply.raw.headersSent) reply.headers(reception.fields);
-          if (last) entrance.watcher?.watch?.(request, reply.raw);
+          if (last && !this.#watched(entrance)) return false;
         }
         raw.breakwater = reception.visit;
         return !reply.sent;
@@ -70,6 +70,17 @@ export class Passage<Req extends Requesting, Res extends Replying> {
         return false;
       case 'gone':
         return false;
+    }
+  }
+
+  /** Shows what is to be served to who keeps copies. A function of the user's may throw: then it is not served. */
+  #watched(entrance: Entrance<Req>): boolean {
+    try {
+      entrance.watcher?.watch?.(this.#request, this.#reply.raw, this.#reply.getHeaders() as OutgoingHttpHeaders);
+      return true;
+    } catch (thrown) {
+      this.#done(errorOf(thrown));
+      return false;
     }
   }
 

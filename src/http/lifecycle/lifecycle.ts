@@ -8,6 +8,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { constants } from 'node:os';
 import { Alarm } from '../../core/alarm.ts';
+import { OptionsError } from '../../core/errors.ts';
+import { show } from '../../core/options.ts';
+import { isThenable } from '../../core/thenable.ts';
 import { afterPoll, systemClock } from '../../core/clock.ts';
 import { readOptions } from '../../core/options.ts';
 import { type ClosableServer, ClosingServer } from './closing-server.ts';
@@ -87,6 +90,8 @@ class ServerLife implements Lifecycle {
   #refusing = false;
   #quiet: (() => void) | undefined = undefined;
   #drained: Promise<Drained> | undefined = undefined;
+  /** What `onDrain` threw. */
+  #failed: { readonly error: unknown } | undefined = undefined;
 
   constructor(settings: LifecycleSettings) {
     this.#settings = settings;
@@ -111,6 +116,10 @@ class ServerLife implements Lifecycle {
   }
 
   attach<Server extends ClosableServer>(server: Server): Server {
+    if (typeof (server as Partial<ClosableServer> | undefined)?.close !== 'function')
+      throw new OptionsError([
+        { path: 'lifecycle.attach', expected: 'a server: what createServer() or app.listen() answers with', got: show(server) },
+      ]);
     const closing = new ClosingServer(server, this.#responses, () => this.#changed());
     this.#servers.push(closing);
     if (this.#refusing) closing.refuse(this.#settings.skip);
@@ -152,7 +161,10 @@ class ServerLife implements Lifecycle {
       if (exit)
         drained.then(
           () => process.exit(),
-          () => process.exit(1),
+          (error: unknown) => {
+            console.error('The shutdown failed:', error);
+            process.exit(1);
+          },
         );
     };
     for (const signal of signals) process.on(signal, came);
@@ -165,7 +177,7 @@ class ServerLife implements Lifecycle {
     const { delay, drain, pipelines, onClose } = this.#settings;
     await new Promise<void>((resolve) => (delay > 0 ? lapse(delay, resolve) : resolve()));
     const refused = systemClock.now();
-    const failed = this.#refuse();
+    this.#refuse();
     await this.#quieted(drain);
     const cut = this.#busy();
     const left = cut > 0 ? 0 : Math.max(0, drain - (systemClock.now() - refused));
@@ -176,21 +188,21 @@ class ServerLife implements Lifecycle {
     await Promise.all(this.#servers.map((server) => server.end()));
     this.#state = 'closed';
     await onClose?.();
-    if (failed !== undefined) throw failed.error;
+    if (this.#failed !== undefined) throw this.#failed.error;
     return { cut, took: Math.round(systemClock.now() - begun) };
   }
 
-  /** Answers with what the callback threw: it must not keep the rest from ending. */
-  #refuse(): { readonly error: unknown } | undefined {
+  /** What the callback throws must not keep the rest from ending. */
+  #refuse(): void {
     const { skip, streams, onDrain } = this.#settings;
     this.#refusing = true;
     for (const server of this.#servers) server.refuse(skip);
     if (streams === 'end') this.#responses.endStreams();
     try {
-      onDrain?.();
-      return undefined;
+      const said: unknown = onDrain?.();
+      if (isThenable(said)) said.then(undefined, (error: unknown) => (this.#failed = { error }));
     } catch (error) {
-      return { error };
+      this.#failed = { error };
     }
   }
 

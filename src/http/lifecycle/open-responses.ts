@@ -107,7 +107,8 @@ function hasBody({ complete, headers }: IncomingMessage): boolean {
 function isEventStream(response: ServerResponse): boolean {
   const { req, headersSent } = response;
   if (!headersSent || req.method !== 'GET') return false;
-  // Headers that were given to `writeHead` are not shown; then it is what the client accepts.
-  const type = response.getHeader('content-type') ?? req.headers.accept;
-  return typeof type === 'string' && type.trimStart().toLowerCase().startsWith('text/event-stream');
+  const type = response.getHeader('content-type');
+  if (type !== undefined) return typeof type === 'string' && type.trimStart().toLowerCase().startsWith('text/event-stream');
+  // Fields that were given to `writeHead` stand only in what was sent.
+  return /^content-type: *text\/event-stream/im.test((response as { readonly _header?: string | null })._header ?? '');
 }

@@ -1,6 +1,7 @@
 /** One request on its way through one guard, in the shape `(req, res, next)`: Express's, Connect's, and what stands on bare Node. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isThenable } from '../../core/thenable.ts';
 import type { Entrance, Visitor } from '../admission/entrance.ts';
 import type { Soon } from '../admission/guard-options.ts';
 import type { Visit } from '../admission/inbound.ts';
@@ -19,7 +20,7 @@ declare module 'node:http' {
 export type Next = (error?: unknown) => void;
 
 /** Answers in place of the guard. */
-export type Handler<Req, Res> = (turned: Turned, req: Req, res: Res, next: Next) => void;
+export type Handler<Req, Res> = (turned: Turned, req: Req, res: Res, next: Next) => unknown;
 
 /** One request on its way through one guard. */
 export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
@@ -29,6 +30,8 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
   readonly #res: Res;
   #asked = false;
   #passed = false;
+  /** Why it is not served, if that is no refusal. */
+  #failure: Error | undefined = undefined;
   /** What had been written to the connection when the request was let in, bytes. */
   #written: number | undefined = undefined;
 
@@ -41,9 +44,9 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
 
   /** The request comes by. If it does so again it is not decided on again, and goes on once. */
   come(next: Next): void {
-    if (this.#passed) {
-      next();
-    } else if (!this.#asked) {
+    if (this.#passed) next();
+    else if (this.#failure !== undefined) next(this.#failure);
+    else if (!this.#asked) {
       this.#asked = true;
       void this.#decide(next);
     }
@@ -58,20 +61,30 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
     switch (reception.kind) {
       case 'admitted':
         if (!response.headersSent) for (const name in reception.fields) response.setHeader(name, reception.fields[name] as string);
-        this.#entrance.watcher?.watch?.(request, response);
+        try {
+          this.#entrance.watcher?.watch?.(request, response);
+        } catch (thrown) {
+          this.#fail(errorOf(thrown), next);
+          break;
+        }
         this.#pass(reception.visit, next);
         break;
       case 'past':
         this.#pass(reception.visit, next);
         break;
       case 'failed':
-        next(reception.error);
+        this.#fail(reception.error, next);
         break;
       case 'refused':
         this.#refuse(reception.turned, next, outer);
         break;
       case 'gone':
     }
+  }
+
+  #fail(error: Error, next: Next): void {
+    this.#failure = error;
+    next(error);
   }
 
   #pass(visit: Visit, next: Next): void {
@@ -122,7 +135,10 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
     }
     try {
       if (this.#handler === undefined) send(this.#req, this.#res, turned);
-      else this.#handler(turned, this.#req, this.#res, next);
+      else {
+        const said: unknown = this.#handler(turned, this.#req, this.#res, next);
+        if (isThenable(said)) said.then(undefined, (thrown: unknown) => next(errorOf(thrown)));
+      }
     } catch (thrown) {
       next(errorOf(thrown));
     }

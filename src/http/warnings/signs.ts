@@ -112,6 +112,8 @@ export interface Setup {
 export class WarningSigns {
   readonly #setup: Setup;
   readonly #counting: readonly AnyPolicy[];
+  /** Whether some policy keeps state per key, and lets requests without one pass. */
+  readonly #keyed: boolean;
   readonly #made: object | undefined;
   #left: number;
   #seen = 0;
@@ -122,6 +124,7 @@ export class WarningSigns {
     this.#setup = setup;
     this.#left = hears(warnings) ? LOOKED_AT : 0;
     const all = this.#left > 0 ? [...flat(policies)] : [];
+    this.#keyed = all.some((policy) => policy.kind === 'per-key' && policy.describe()['missing'] === 'pass');
     this.#counting = all.filter(({ kind }) => counting.has(kind));
     this.#made = this.#left > 0 ? currentTick() : undefined;
     if (this.#left === 0) return;
@@ -154,7 +157,8 @@ export class WarningSigns {
   look(identity: object, { socket, headers }: Connected, key: string | undefined): void {
     this.#left--;
     if (this.#setup.ownKey) {
-      if (key !== undefined && isWholeIpv6(key)) this.#warn('BREAKWATER_IPV6_KEY');
+      if (key === undefined && this.#keyed) this.#warn('BREAKWATER_NO_KEY');
+      else if (typeof key === 'string' && isWholeIpv6(key)) this.#warn('BREAKWATER_IPV6_KEY');
     } else if (key !== undefined) this.#lookAtAddress(socket, headers);
     if (this.#counting.length > 0) this.#count(identity);
   }

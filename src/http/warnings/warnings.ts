@@ -12,6 +12,7 @@ export type WarningCode =
   | 'BREAKWATER_FORWARDED_UNREAD'
   | 'BREAKWATER_NO_ADDRESS'
   | 'BREAKWATER_IPV6_KEY'
+  | 'BREAKWATER_NO_KEY'
   | 'BREAKWATER_CREATED_PER_REQUEST'
   | 'BREAKWATER_DOUBLE_COUNT'
   | 'BREAKWATER_MEMORY_IN_CLUSTER'
@@ -43,6 +44,8 @@ export const lessons: Readonly<Record<WarningCode, string>> = {
     "a request came without an address (over a Unix socket, for instance), and all such requests share the key 'unknown'. Give a key of your own.",
   BREAKWATER_IPV6_KEY:
     'the key function answered with a whole IPv6 address. Who has one has a network of them, and a count for each. Use clientKey(), or ipKey() around the address.',
+  BREAKWATER_NO_KEY:
+    "the key function answered undefined, and policies per key let such a request pass uncounted. Fall back to clientKey() or to a word for strangers, or make them with { missing: 'refuse' }.",
   BREAKWATER_CREATED_PER_REQUEST:
     'guards are made while requests are handled, each for one request, so that nothing is ever counted to two. Make the guard once, outside of the handler.',
   BREAKWATER_DOUBLE_COUNT:
