@@ -107,13 +107,12 @@ async function exchange(
   const body = outbound.repeats ? SentBody.of(config.data, maxReplayBytes) : undefined;
   try {
     const asked = outbound.callOptions(request, config.breakwater, caller.signal);
-    const repeatable = body === undefined || (asked.idempotent === true && (await body.keep(caller.signal)));
-    const call = repeatable ? asked : { ...asked, idempotent: false };
+    const call = body === undefined ? asked : await outbound.reading(body.body, asked);
     const answer = (await outbound.pipeline.execute((each) => attempt(each), call)) as AxiosResponse;
     streams.keep(answer);
     return answer;
   } catch (error) {
-    body?.drop(error);
+    body?.body.drop(error);
     streams.keep((error as { readonly response?: unknown } | null)?.response);
     throw caller.signal?.aborted === true ? new CanceledError(undefined, config) : error;
   } finally {
@@ -155,9 +154,10 @@ function described(config: InternalAxiosRequestConfig): OutboundRequest {
 
 /** The full address. Axios's own way to put it together takes a while, and is gone only where there are parameters. */
 function addressOf(config: InternalAxiosRequestConfig): string {
-  const { url = '', baseURL = '' } = config;
+  const { url = '', baseURL = '', allowAbsoluteUrls } = config;
   if (config.params !== undefined) return axios.getUri(config);
-  return baseURL === '' || /^[a-z][a-z\d+.-]*:\/\//i.test(url) ? url : `${baseURL.replace(/\/+$/, '')}/${url.replace(/^\/+/, '')}`;
+  if (baseURL === '' || (allowAbsoluteUrls !== false && /^([a-z][a-z\d+.-]*:)?\/\//i.test(url))) return url;
+  return url === '' ? baseURL : `${baseURL.replace(/\/+$/, '')}/${url.replace(/^\/+/, '')}`;
 }
 
 function withoutToken(config: InternalAxiosRequestConfig): InternalAxiosRequestConfig {

@@ -111,8 +111,9 @@ export const fetchFields: Fields<FetchSettings> = {
 export function wrapFetch(policies?: Guarding, options?: FetchOptions): GuardedFetch {
   const settings = readOptions('wrapFetch', fetchFields, options);
   const outbound = new Outbound('fetch', policies, settings);
-  const guarded = async (input: string | URL | Request, init: GuardedRequestInit = {}): Promise<Response> =>
-    await exchange(outbound, settings, input, init);
+  // fetch takes null for nothing.
+  const guarded = async (input: string | URL | Request, init?: GuardedRequestInit | null): Promise<Response> =>
+    await exchange(outbound, settings, input, init ?? {});
   return Object.assign(guarded, { pipeline: outbound.pipeline });
 }
 
@@ -127,10 +128,10 @@ async function exchange(
   if (url === undefined) return await (settings.fetch ?? globalThis.fetch)(input, init);
   const request = new GivenRequest(input, url, init);
   const asked = outbound.callOptions(request, request.own, request.signal);
-  const held = !outbound.repeats || request.holdBody(settings.maxReplayBytes, asked.idempotent === true);
-  const repeatable = typeof held === 'boolean' ? held : await held;
-  const call = { ...asked, deadline: within(asked.deadline, settings.phases.total), idempotent: repeatable && asked.idempotent };
+  const whole = { ...asked, deadline: within(asked.deadline, settings.phases.total) };
+  const body = outbound.repeats ? request.holdBody(settings.maxReplayBytes) : undefined;
   try {
+    const call = body === undefined ? whole : await outbound.reading(body, whole);
     return (await outbound.pipeline.execute((each) => attempt(outbound, settings, request, each), call)) as Response;
   } catch (error) {
     request.dropBody(error);

@@ -10,6 +10,7 @@ import type { AnyPolicy } from '../core/policy.ts';
 import { writeDeadline } from '../fields/deadline.ts';
 import { writePriority } from '../fields/priority.ts';
 import { http } from '../presets/http.ts';
+import type { RequestBody } from './request-body.ts';
 import { IDEMPOTENCY_KEY_FIELD, type OutboundRequest, type OutboundSettings, type RequestOptions } from './outbound-options.ts';
 
 /** What guards a client: policies, outermost first, or a pipeline of your own. */
@@ -33,6 +34,8 @@ export class Outbound {
   /** Whether there is a policy that may send a request more than once. */
   readonly repeats: boolean;
   readonly #isTold: (origin: string) => boolean;
+  /** Bodies are read before there is a call, as part of it: policies must know by then whether it can be repeated. */
+  #reading: Pipeline | undefined = undefined;
 
   /** `owner` is how the client is called where nobody names it. @throws OptionsError if the policies are none */
   constructor(owner: string, policies: Guarding | undefined, settings: OutboundSettings) {
@@ -54,6 +57,24 @@ export class Outbound {
     const deadline = own?.deadline ?? (most === Infinity ? undefined : most);
     const { priority, priorityLevel, operation, tags } = own ?? {};
     return { signal: signal ?? undefined, deadline, key, priority, priorityLevel, operation, idempotent, idempotencyKey, tags };
+  }
+
+  /**
+   * Reads a body that comes piece by piece, if it may have to be sent again, within the time and until the abort of the call it belongs to. Answers with that call: as far as it can be
+   * repeated, with the time that is left.
+   */
+  async reading(body: RequestBody, asked: CallOptions): Promise<CallOptions> {
+    if (asked.idempotent !== true) return { ...asked, idempotent: false };
+    this.#reading ??= pipeline([], { name: this.pipeline.name });
+    const { signal, deadline, key } = asked;
+    const call = await this.#reading.execute(
+      async (call) => {
+        const idempotent = await body.keep(call.signal);
+        return { ...asked, deadline: call.deadline === Infinity ? deadline : call.remaining(), idempotent };
+      },
+      { signal, deadline, key },
+    );
+    return call as CallOptions;
   }
 
   /**

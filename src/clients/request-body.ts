@@ -1,5 +1,7 @@
 /** The body of a request that comes piece by piece, for as many attempts as it takes. */
 
+import { Readable } from 'node:stream';
+
 /** What gives its pieces: the reader of a stream, or an iterator in the shape of one. */
 interface Source {
   read(): Promise<{ readonly done: boolean; readonly value?: unknown }>;
@@ -18,7 +20,7 @@ export function streamed(body: unknown): StreamedBody | undefined {
 
 /** Whether somebody reads it already, or has: fetch says what is wrong with that. */
 export function isSpent(body: StreamedBody): boolean {
-  return body instanceof ReadableStream && body.locked;
+  return Readable.isDisturbed(body as Readable) || (body instanceof ReadableStream && body.locked);
 }
 
 /**
@@ -44,18 +46,21 @@ export class RequestBody {
     this.#most = most;
   }
 
-  /** Reads it to its end, so that it can be sent more than once, or until it is too long for that. Answers with whether it can. An abort rejects with its reason. */
-  async keep(signal: AbortSignal | undefined): Promise<boolean> {
-    const abort = (): void => this.drop(signal?.reason);
-    signal?.addEventListener('abort', abort, { once: true });
+  /**
+   * Reads it to its end, so that it can be sent more than once, or until it is too long for that. Answers with whether it can. An abort rejects with its reason at once, whatever the
+   * source does.
+   */
+  async keep(signal: AbortSignal): Promise<boolean> {
+    signal.throwIfAborted();
+    let abort!: () => void;
+    const aborted = new Promise<never>((_, reject) => {
+      abort = () => reject(signal.reason as Error);
+    });
+    signal.addEventListener('abort', abort, { once: true });
     try {
-      while (!this.#over && this.#size <= this.#most) {
-        signal?.throwIfAborted();
-        await this.#read();
-      }
-      signal?.throwIfAborted();
+      while (!this.#over && this.#size <= this.#most) await Promise.race([aborted, this.#read()]);
     } finally {
-      signal?.removeEventListener('abort', abort);
+      signal.removeEventListener('abort', abort);
     }
     // What it broke off with, fetch is to say.
     if (this.#size > this.#most || this.#error !== undefined) return false;
@@ -83,7 +88,11 @@ export class RequestBody {
 
   /** Nobody will send it any more. */
   drop(reason: unknown): void {
-    if (!this.#over) void this.#source.cancel(reason).catch(() => undefined);
+    if (this.#over) return;
+    this.#over = true;
+    // What was read of it must not pass for all of it.
+    this.#error = { thrown: reason };
+    this.#source.cancel(reason).catch(() => undefined);
   }
 
   #allow(attempt: object): void {
@@ -98,6 +107,7 @@ export class RequestBody {
     this.#taker = attempt;
     this.#kept = [];
     const { done, value } = await this.#source.read();
+    if (this.#error !== undefined) throw this.#error.thrown;
     if (done) this.#over = true;
     if (done) controller.close();
     else controller.enqueue(value);
@@ -112,11 +122,13 @@ export class RequestBody {
   async #readOne(): Promise<void> {
     try {
       const { done, value } = await this.#source.read();
+      if (this.#over) return;
       this.#over = done;
       if (done) return;
       this.#kept.push(value);
       this.#size += value instanceof Uint8Array ? value.byteLength : Infinity;
     } catch (error) {
+      if (this.#over) return;
       this.#over = true;
       this.#error = { thrown: error };
     }
@@ -132,9 +144,18 @@ function sourceOf(body: StreamedBody): Source {
       const { done = false, value } = (await iterator.next()) as { done?: boolean; value: unknown };
       return { done, value: typeof value === 'string' ? encoder.encode(value) : value };
     },
-    cancel: async () => await iterator.return?.(),
+    // The iterator of a stream would first wait for the piece it was asked for.
+    cancel: async () => (isNodeStream(body) ? body.on('error', nothing).destroy() : await iterator.return?.()),
   };
 }
+
+function isNodeStream(body: object): body is Readable {
+  const { pipe, on, destroy } = body as Partial<Readable>;
+  return typeof pipe === 'function' && typeof on === 'function' && typeof destroy === 'function';
+}
+
+/** What goes wrong with a body that nobody sends is nobody's concern. */
+function nothing(): void {}
 
 function joined(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(size);

@@ -5,7 +5,7 @@ import { RequestBody, streamed } from '../request-body.ts';
 
 /** The body of a request, for as many attempts as it takes, in shapes that axios's adapters send. */
 export class SentBody {
-  readonly #body: RequestBody;
+  readonly body: RequestBody;
 
   /** What can be sent as often as one likes needs none of this. */
   static of(data: unknown, most: number): SentBody | undefined {
@@ -14,20 +14,12 @@ export class SentBody {
   }
 
   constructor(body: RequestBody) {
-    this.#body = body;
-  }
-
-  keep(signal: AbortSignal | undefined): Promise<boolean> {
-    return this.#body.keep(signal);
+    this.body = body;
   }
 
   open(): Buffer | Readable {
-    const body = this.#body.open();
+    const body = this.body.open();
     return body instanceof Uint8Array ? Buffer.from(body) : Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0]);
-  }
-
-  drop(reason: unknown): void {
-    this.#body.drop(reason);
   }
 }
 

@@ -54,13 +54,13 @@ export class GivenRequest implements OutboundRequest {
   }
 
   /**
-   * Takes charge of a body that comes piece by piece, and keeps it if it may have to be sent again. Answers with whether the request can be sent as often as it takes.
+   * Takes charge of a body that comes piece by piece; any other can be sent as often as it takes.
    */
-  holdBody(maxReplayBytes: number, idempotent: boolean): boolean | Promise<boolean> {
+  holdBody(maxReplayBytes: number): RequestBody | undefined {
     const body = streamed(this.#init.body ?? (this.#input instanceof Request ? this.#input.body : undefined));
-    if (body === undefined || isSpent(body)) return true;
-    this.#body = new RequestBody(body, maxReplayBytes);
-    return idempotent && this.#body.keep(this.signal);
+    // fetch says what is wrong with one that is spent.
+    if (body !== undefined && !isSpent(body)) this.#body = new RequestBody(body, maxReplayBytes);
+    return this.#body;
   }
 
   /** What one attempt gives to fetch. */

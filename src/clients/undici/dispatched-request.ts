@@ -20,8 +20,14 @@ export class DispatchedRequest implements OutboundRequest {
     this.#fields = isPairs(headers) ? [...headers].flat() : (headers ?? {});
   }
 
+  /** Its path says nothing of where it goes to, whatever it looks like: `//other.example/` is sent to the origin as it stands. */
   get url(): URL {
-    return (this.#url ??= new URL(this.#options.path, this.#options.origin));
+    if (this.#url === undefined) {
+      const { origin, path } = this.#options;
+      const base = `${typeof origin === 'object' ? origin.origin : origin}`.replace(/\/$/, '');
+      this.#url = new URL(path.startsWith('/') ? `${base}${path}` : `${base}/${path}`);
+    }
+    return this.#url;
   }
 
   field(name: string): string | undefined {

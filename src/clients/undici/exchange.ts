@@ -57,10 +57,8 @@ export class Exchange implements Attempted {
       if (body === undefined) pipeline.execute(this.#send, asked).then(this.#answered, this.#failed);
       else {
         this.#body = new RequestBody(body, this.#maxReplayBytes);
-        const kept = asked.idempotent === true ? this.#body.keep(line.signal) : Promise.resolve(false);
-        kept
-          .then((repeatable) => pipeline.execute(this.#send, repeatable ? asked : { ...asked, idempotent: false }))
-          .then(this.#answered, this.#failed);
+        const read = this.#outbound.reading(this.#body, asked);
+        read.then((call) => pipeline.execute(this.#send, call)).then(this.#answered, this.#failed);
       }
     } catch (error) {
       this.#failed(error);
