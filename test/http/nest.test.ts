@@ -27,12 +27,14 @@ import {
   BreakwaterGuard,
   BreakwaterModule,
   CurrentVisit,
+  PipelineInterceptor,
   Guarded,
   Through,
   TurnedException,
   TurnedFilter,
   type Visit,
 } from 'breakwater/nest';
+import { lastValueFrom, of } from 'rxjs';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Given, type Guarded as StoryGuard, stories } from './adapter-stories.ts';
 import { ask, books } from './serving.ts';
@@ -326,5 +328,8 @@ describe('what is wrong', () => {
     const guard = new BreakwaterGuard([account.policy]);
     expect(await guard.canActivate({ getType: () => 'rpc' } as never)).toBe(true);
     expect(account.entered).toBe(0);
+    const closed = new PipelineInterceptor(pipeline([bulkhead({ maxConcurrent: 0 })]));
+    const handled = closed.intercept({ getType: () => 'rpc' } as never, { handle: () => of('told') });
+    expect(await lastValueFrom(handled)).toBe('told');
   });
 });

@@ -28,7 +28,8 @@ export class PipelineInterceptor implements NestInterceptor {
   }
 
   intercept(context: ExecutionContext, next: CallHandler): Observable<unknown> {
-    return from(this.#run(context, next));
+    // Requests alone have what is looked at here.
+    return context.getType() === 'http' ? from(this.#run(context, next)) : next.handle();
   }
 
   async #run(context: ExecutionContext, next: CallHandler): Promise<unknown> {
