@@ -68,6 +68,24 @@ describe('attempts', () => {
     expect(service.bodies).toEqual(['{"pieces":7}', '{"pieces":7}', '{"pieces":7}']);
   });
 
+  test.each([
+    ['https://friend.example/x', {}, 'https://friend.example'],
+    ['https://friend.example/x', { allowAbsoluteUrls: false }, 'http://own.example'],
+    ['https://friend.example/x', { allowAbsoluteUrls: false, params: { a: 1 } }, 'http://own.example'],
+    ['//friend.example/x', {}, 'http://friend.example'],
+    ['//friend.example/x', { allowAbsoluteUrls: false }, 'http://own.example'],
+    ['/x', {}, 'http://own.example'],
+    ['', {}, 'http://own.example'],
+  ])('trap: %s with %j goes to where axios sends it', async (url, config, origin) => {
+    const origins: string[] = [];
+    const guarded = adapter([], {
+      adapter: async (sent) => ({ data: '', status: 200, statusText: '', headers: {}, config: sent }),
+      key: (request) => (origins.push(request.url.origin), undefined),
+    });
+    await axios.create({ baseURL: 'http://own.example/api/', adapter: guarded }).get(url, config);
+    expect(origins).toEqual([origin]);
+  });
+
   test('none went well: the AxiosError is as ever', async () => {
     const service = script(busy);
     const { client } = await served(service.listener, [quick]);

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
 import { bulkhead, circuitBreaker, fallback, pipeline, presets, retry, timeout } from 'breakwater';
 import { VirtualClock } from 'breakwater/testing';
 import { type GuardedRequestInit, wrapFetch } from 'breakwater/fetch';
@@ -31,6 +33,12 @@ describe('a guarded fetch', () => {
     expect([response.status, await response.text()]).toEqual([200, '200']);
     expect(requests.map(({ url: sent, headers }) => [sent, headers.get('accept')])).toEqual(Array(3).fill([url, 'text/plain']));
     expect(new Set(requests.map(({ signal }) => signal)).size).toBe(3);
+  });
+
+  test('takes null for no options, as fetch does', async () => {
+    const { fetch, requests } = answering(503, 200);
+    const guarded: (input: string, init: null) => Promise<Response> = wrapFetch([retry(atOnce)], { fetch }) as never;
+    expect([(await guarded(url, null)).status, requests.length]).toEqual([200, 2]);
   });
 
   test('answers with the last response when there are no more attempts, as fetch does', async () => {
@@ -298,6 +306,21 @@ describe('the body of a request is sent whole with every attempt', () => {
     await expect(answer).rejects.toBe('enough');
     expect(cancel).toHaveBeenCalledWith('enough');
     expect(requests).toHaveLength(0);
+  });
+
+  test.each([
+    ['a web stream', stream],
+    ['a Readable', () => Readable.from([bytes, bytes])],
+  ])('trap: what is left of %s that somebody has read from is not sent for the whole, as with fetch', async (_, body) => {
+    const spent = body() as unknown as ReadableStream;
+    if (spent instanceof ReadableStream) {
+      const reader = spent.getReader();
+      await reader.read();
+      reader.releaseLock();
+    } else await once(spent as Readable, 'data');
+    const { fetch, requests } = answering(200);
+    await expect(wrapFetch([retry(atOnce)], { fetch })(url, { ...init, body: spent })).rejects.toBeInstanceOf(TypeError);
+    expect(requests).toEqual([]);
   });
 
   test('without a policy that repeats, streams go through as they are', async () => {

@@ -15,7 +15,7 @@ import {
   timeout,
 } from 'breakwater';
 import { type Interceptor, type InterceptorOptions, interceptor, requestOptions } from 'breakwater/undici';
-import { Agent, type Dispatcher, MockAgent, fetch as undiciFetch, interceptors, pipeline, request, stream } from 'undici';
+import { Agent, Client, type Dispatcher, MockAgent, Pool, fetch as undiciFetch, interceptors, pipeline, request, stream } from 'undici';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Books, books, latch, serve } from '../http/serving.ts';
 
@@ -386,6 +386,39 @@ describe('interceptors', () => {
     const { socket } = await dispatcher.compose().upgrade({ path: '/', protocol: 'echo', origin: `http://127.0.0.1:${port}` } as never);
     socket.destroy();
     expect(account.entered).toBe(0);
+  });
+
+  test.each(['//friend.example/x', '//', '//[', '///x', '/\\\\friend.example/x', '/x?y=//z', 'http://friend.example/x'])(
+    'trap: the path %s does not decide where a request goes to, and is sent as it stands',
+    async (path) => {
+      const seen: unknown[] = [];
+      const { url, dispatcher } = await served((req, res) => (seen.push([req.url, req.headers['x-request-deadline']]), res.end()), [], {
+        key: (asked) => (seen.push(asked.url.origin), asked.url.origin),
+        propagate: ['http://friend.example'],
+        deadline: '5s',
+      });
+      const { origin } = new URL(url);
+      for (const given of [origin, new URL(url)]) {
+        const { body } = await dispatcher.request({ origin: given, path, method: 'GET' });
+        await body.dump();
+      }
+      expect(seen).toEqual([origin, [path, undefined], origin, [path, undefined]]);
+    },
+  );
+
+  test('a Client and a Pool, whose requests do not say where they go to, work as well', async () => {
+    const service = script(busy, fine);
+    const { url } = await served(service, []);
+    const origins: string[] = [];
+    const guarded = interceptor([quick], { key: (asked) => (origins.push(asked.url.origin), undefined) });
+    for (const Dispatching of [Client, Pool]) {
+      const own = new Dispatching(url.slice(0, -1));
+      onTestFinished(() => own.destroy());
+      const { statusCode, body } = await own.compose(guarded).request({ path: '/', method: 'GET' });
+      await body.dump();
+      expect(statusCode).toBe(200);
+    }
+    expect([origins, service.bodies.length]).toEqual([['http://origin.invalid', 'http://origin.invalid'], 3]);
   });
 
   test('tell services of ours the time that is left and the number of the attempt, and keep fields in every shape', async () => {

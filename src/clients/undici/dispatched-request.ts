@@ -4,6 +4,9 @@ import type { AddedFields } from '../outbound.ts';
 import type { OutboundRequest } from '../outbound-options.ts';
 import type { DispatchOptions } from './dispatching.ts';
 
+/** Where a request goes to whose dispatcher keeps that to itself: `Client` and `Pool` have one origin each. */
+const UNTOLD = 'http://origin.invalid';
+
 /** Fields of a request in one of undici's shapes: names and values in turn, pairs, or a record. */
 export class DispatchedRequest implements OutboundRequest {
   readonly method: string;
@@ -24,7 +27,7 @@ export class DispatchedRequest implements OutboundRequest {
   get url(): URL {
     if (this.#url === undefined) {
       const { origin, path } = this.#options;
-      const base = `${typeof origin === 'object' ? origin.origin : origin}`.replace(/\/$/, '');
+      const base = typeof origin === 'object' ? origin.origin : (origin ?? UNTOLD).replace(/\/$/, '');
       this.#url = new URL(path.startsWith('/') ? `${base}${path}` : `${base}/${path}`);
     }
     return this.#url;
