@@ -169,7 +169,7 @@ describe('ten thousand hostile keys', () => {
     const kinds = new Set<string>();
     await fc.assert(
       fc.asyncProperty(hostile, async (key) => {
-        const decision = await decides.decide({}, { method: 'POST', url: '/', headers: { 'idempotency-key': key } });
+        const decision = await decides.decide({}, { method: 'POST', authority: '', url: '/', headers: { 'idempotency-key': key } });
         kinds.add(decision.kind === 'answer' ? String(decision.reply.status) : decision.kind);
         if (decision.kind === 'run') decision.attempt.watchWeb(new Response(null, { status: 204 }));
         else if (decision.kind === 'answer') expect([400, 204]).toContain(decision.reply.status);

@@ -270,6 +270,19 @@ describe('the response behaves as it did', () => {
     expect(told).toBe(0);
   });
 
+  test('of an answer that is not wanted nothing is kept, from its first line on', async () => {
+    const seen: unknown[] = [];
+    const { port } = await serve((_req, res) => {
+      const wanted = (status: number, headers: object): boolean => seen.push(status, headers) === 0;
+      record(res, 10, (kept) => seen.push(kept), {}, wanted);
+      res.write('hel');
+      seen.push(Object.hasOwn(res, 'write'), Object.hasOwn(res, 'end'));
+      res.end('lo');
+    });
+    expect((await ask(port)).body).toBe('hello');
+    expect(seen).toEqual([200, {}, undefined, false, false]);
+  });
+
   test('two record the same, each up to its own bound', async () => {
     const kept: (string | undefined)[] = [];
     const { port } = await serve((_req, res) => {

@@ -1,10 +1,11 @@
+import { VirtualClock } from 'breakwater/testing';
 import { describe, expect, test } from 'vitest';
 import type { Recorded } from '../../src/http/recording/recorded.ts';
-import { recordWeb } from '../../src/http/recording/web-recording.ts';
+import { type Patience, recordWeb } from '../../src/http/recording/web-recording.ts';
 import { latch } from './serving.ts';
 
 /** A response whose body comes when it is told to, and what was recorded of it. */
-function streamed(maxBytes = 100) {
+function streamed(maxBytes = 100, patience?: Patience) {
   let source!: ReadableStreamDefaultController<Uint8Array>;
   let cancelled: unknown;
   const kept = latch<Recorded | undefined>();
@@ -16,7 +17,8 @@ function streamed(maxBytes = 100) {
       cancelled = reason;
     },
   });
-  const response = recordWeb(new Response(body, { status: 201, statusText: 'Made', headers: { 'x-a': '1' } }), maxBytes, kept.open);
+  const given = new Response(body, { status: 201, statusText: 'Made', headers: { 'x-a': '1' } });
+  const response = recordWeb(given, maxBytes, kept.open, new Headers(), patience);
   const send = (text: string): void => source.enqueue(new TextEncoder().encode(text));
   return { response, send, end: () => source.close(), fail: (error: unknown) => source.error(error), kept, cancelled: () => cancelled };
 }
@@ -61,8 +63,21 @@ describe('recordWeb', () => {
     expect(await kept.opened).toMatchObject({ status: 201, body: undefined });
   });
 
-  test('a client that leaves half-way: the rest is read to be kept', async () => {
-    const { response, send, end, kept, cancelled } = streamed();
+  test('a client that leaves half-way: the source is told to stop at once, and nothing is kept', async () => {
+    const { response, send, kept, cancelled } = streamed();
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    send('hel');
+    await reader.read();
+    const pending = reader.read();
+    await reader.cancel('gone');
+    expect(cancelled()).toBe('gone');
+    expect(await kept.opened).toBeUndefined();
+    expect((await pending).done).toBe(true);
+  });
+
+  test('with patience the rest is read to be kept', async () => {
+    const clock = new VirtualClock();
+    const { response, send, end, kept, cancelled } = streamed(100, { clock, ms: 1000 });
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     send('hel');
     await reader.read();
@@ -72,10 +87,27 @@ describe('recordWeb', () => {
     end();
     expect(text(await kept.opened)).toBe('hello');
     expect(cancelled()).toBeUndefined();
+    await new Promise(setImmediate);
+    expect(clock.pending).toBe(0);
   });
 
-  test('but not without end: once it is too much, the source is told to stop', async () => {
-    const { response, send, kept, cancelled } = streamed(4);
+  test('but only for so long: then the source is told to stop, and nothing is kept', async () => {
+    const clock = new VirtualClock();
+    const { response, send, kept, cancelled } = streamed(100, { clock, ms: 1000 });
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    send('hel');
+    await reader.read();
+    await reader.cancel('gone');
+    await clock.advance(999);
+    expect(cancelled()).toBeUndefined();
+    await clock.advance(1);
+    expect(cancelled()).toBe('gone');
+    expect(await kept.opened).toBeUndefined();
+    expect(clock.pending).toBe(0);
+  });
+
+  test('and not without end: once it is too much, the source is told to stop', async () => {
+    const { response, send, kept, cancelled } = streamed(4, { clock: new VirtualClock(), ms: 1000 });
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     send('hel');
     await reader.read();

@@ -4,7 +4,10 @@ import type { ServerResponse } from 'node:http';
 import { Alarm } from '../../core/alarm.ts';
 import type { IdempotencySettings } from './options.ts';
 import type { Eventually, IdempotencyStore, StoredOutcome } from './store.ts';
-import { type Recorded, lasting } from '../recording/recorded.ts';
+import { ClientGoneError } from '../admission/inbound.ts';
+import { interruptionOf, isGone } from '../recording/interruption.ts';
+import { type Recorded, isWhole, lasting } from '../recording/recorded.ts';
+import { isBodiless } from '../recording/reply.ts';
 import { record } from '../recording/recording.ts';
 import { recordWeb } from '../recording/web-recording.ts';
 
@@ -19,6 +22,8 @@ export interface Holding {
   readonly key: string;
   readonly fingerprint: string;
   readonly token: string;
+  /** As the framework shows it: guards leave their visits there. */
+  readonly request: object;
 }
 
 /**
@@ -42,14 +47,18 @@ export class Attempt {
    * @param before - fields that others than the handler have set, where the response does not know them yet (Fastify's `reply.getHeaders()`)
    */
   watch(response: ServerResponse, before: object = response.getHeaders()): void {
-    record(response, this.#terms.maxBytes, (recorded) => this.#settle(recorded), before);
+    record(response, this.#terms.maxBytes, (recorded) => this.#settle(recorded, isGone(response)), before);
     response.once('close', () => this.left());
   }
 
-  /** This is the answer; what comes back is to be sent in its place. The handler is through: all that is still waited for is that the body is read, for one lease. */
+  /**
+   * This is the answer; what comes back is to be sent in its place. The handler is through: all that is still waited for is that the body is read, for one lease, by the
+   * client, or here if that has left.
+   */
   watchWeb(response: Response, before: Headers = new Headers()): Response {
     this.left();
-    return recordWeb(response, this.#terms.maxBytes, (recorded) => this.#settle(recorded), before);
+    const { clock, lease, maxBytes } = this.#terms;
+    return recordWeb(response, maxBytes, (recorded) => this.#settle(recorded), before, { clock, ms: lease });
   }
 
   /** The client has left. If the handler comes to an end within one more lease, what it answers counts; after that the key is free. */
@@ -69,18 +78,26 @@ export class Attempt {
     this.#tell(() => store.renew(key, token, lease));
   }
 
-  #settle(recorded: Recorded | undefined): void {
+  #settle(recorded: Recorded | undefined, gone = false): void {
     if (this.#settled) return;
     this.#settled = true;
     const { store, renewals, ttl } = this.#terms;
     const { key, token, fingerprint } = this.#holding;
     renewals.remove(this);
     this.#tell(() => {
-      // A lesser answer in place of a refusal says nothing of how the request went.
-      if (recorded === undefined || 'x-degraded' in recorded.headers || !this.#terms.storeWhen(recorded.status))
-        return store.abandon(key, token);
+      if (recorded === undefined || !this.#isOutcome(recorded, gone)) return store.abandon(key, token);
       return store.complete(key, token, fingerprint, this.#outcome(recorded), ttl);
     });
+  }
+
+  #isOutcome(recorded: Recorded, gone: boolean): boolean {
+    // A lesser answer in place of a refusal says nothing of how the request went.
+    if ('x-degraded' in recorded.headers || !this.#terms.storeWhen(recorded.status)) return false;
+    const interruption = interruptionOf(this.#holding.request);
+    if (interruption === undefined && !gone) return true;
+    // A handler that was told to stop may have ended its answer half-way. Where only the client has left, many go on: what they say counts, if it is complete.
+    const stopped = interruption !== undefined && !(interruption.reason instanceof ClientGoneError);
+    return !stopped && (isBodiless(recorded.status) || isWhole(recorded));
   }
 
   #outcome({ status, own, body }: Recorded): StoredOutcome {

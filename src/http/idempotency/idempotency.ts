@@ -7,12 +7,12 @@ import { createHash } from 'node:crypto';
 import { StoreError } from '../../core/errors.ts';
 import { readOptions } from '../../core/options.ts';
 import { readIdempotencyKey } from '../../fields/idempotency-key.ts';
-import { Attempt, type Attempting, Renewals } from './attempt.ts';
+import { Attempt, type Attempting, type Holding, Renewals } from './attempt.ts';
 import { type IdempotencyOptions, type IdempotencySettings, idempotencyFields } from './options.ts';
 import { malformedKey, missingKey, otherRequest, replayOf, stillRunning, storeUnavailable } from './replies.ts';
 import { type Begun, memoryIdempotencyStore } from './store.ts';
 import type { Reply } from '../recording/reply.ts';
-import { type RequestHead, credentialsOf, fieldOf } from '../recording/request-head.ts';
+import { type RequestHead, credentialsOf, fieldOf, placeOf } from '../recording/request-head.ts';
 
 /** What is to be done with a request. */
 export type Decision =
@@ -60,17 +60,17 @@ export class Idempotency<Req extends object> {
     const key = this.#scoped(req, head, given);
     const fingerprint = await this.#fingerprint(req, head);
     try {
-      return this.#decided(await this.#begin(key, fingerprint), key, fingerprint);
+      return this.#decided(await this.#begin(key, fingerprint), { key, fingerprint, request: req });
     } catch (error) {
       this.#report(error);
       return this.#settings.onStoreError === 'open' ? pass : { kind: 'answer', reply: storeUnavailable };
     }
   }
 
-  #decided(begun: Begun, key: string, fingerprint: string): Decision {
+  #decided(begun: Begun, asked: Omit<Holding, 'token'>): Decision {
     switch (begun.state) {
       case 'new':
-        return { kind: 'run', attempt: new Attempt(this.#terms, { key, fingerprint, token: begun.token }) };
+        return { kind: 'run', attempt: new Attempt(this.#terms, { ...asked, token: begun.token }) };
       case 'done':
         return { kind: 'answer', reply: replayOf(begun.outcome) };
       case 'running':
@@ -84,7 +84,7 @@ export class Idempotency<Req extends object> {
   #scoped(req: Req, head: RequestHead, key: string): string {
     const scope = this.#settings.scope?.(req);
     const path = head.url.split('?', 1)[0] as string;
-    return digest(scope === undefined ? ['who', ...credentialsOf(head), path, key] : ['scope', scope, key]);
+    return digest(scope === undefined ? ['who', ...credentialsOf(head), head.authority, path, key] : ['scope', scope, key]);
   }
 
   async #fingerprint(req: Req, head: RequestHead): Promise<string> {
@@ -92,7 +92,7 @@ export class Idempotency<Req extends object> {
     // The boundary of a form is another one each time it is sent.
     const type = fieldOf(head, 'content-type')?.split(';', 1)[0]?.trim().toLowerCase();
     const rest = fingerprint === undefined ? [type, fieldOf(head, 'content-length')] : [await fingerprint(req)];
-    return digest([head.method, head.url, ...rest]);
+    return digest([head.method, placeOf(head), ...rest]);
   }
 
   /** Asks the store, and waits no longer than it may take. What it says too late is given back. */

@@ -25,11 +25,11 @@ export interface IdempotencyOptions<Req> {
   /**
    * Who asks: keys of one scope mean nothing in another, and no answer ever comes out of it. Give it the tenant or the user. Where it says `undefined`, the default stands.
    *
-   * @defaultValue the fields `Authorization`, `Cookie` and `X-Api-Key`, with the path
+   * @defaultValue the fields `Authorization`, `Cookie` and `X-Api-Key`, with host and path
    */
   readonly scope?: (req: Req) => string | undefined;
   /**
-   * What must be the same in a request that repeats another, beside method and URL. The body is a stream and is not read here: behind a body parser, answer with a hash of what it
+   * What must be the same in a request that repeats another, beside method, host and URL. The body is a stream and is not read here: behind a body parser, answer with a hash of what it
    * has read.
    *
    * @defaultValue the media type and `Content-Length`
@@ -40,7 +40,7 @@ export interface IdempotencyOptions<Req> {
   /**
    * Which answers are outcomes, by their status. Any other gives the key back, so that the request can be tried again.
    *
-   * @defaultValue below 500, and none of 401, 408, 425, 429
+   * @defaultValue below 500, and none of 401, 408, 425, 429, 499
    */
   readonly storeWhen?: (status: number) => boolean;
   /** Whether `Set-Cookie` is kept, and sent again to whoever repeats the request. @defaultValue `false` */
@@ -76,7 +76,7 @@ export interface IdempotencySettings<Req> {
 }
 
 /** Statuses below 500 that mean: not carried out, and another time it may be. */
-const passing: ReadonlySet<number> = new Set([401, 408, 425, 429]);
+const passing: ReadonlySet<number> = new Set([401, 408, 425, 429, 499]);
 
 const storeMethods = ['begin', 'renew', 'complete', 'abandon'] as const;
 

@@ -19,15 +19,18 @@ export interface Reuse {
 /** Statuses of whole answers that have succeeded. */
 const successes: ReadonlySet<number> = new Set([200, 203]);
 
+const eventStream = /^\s*text\/event-stream\s*(?:;|$)/i;
+
 /** Any one of these forbids to keep an answer, or to use it without asking. */
 const forbidding = ['no-store', 'private', 'no-cache'];
 
 /**
  * Whether and how an answer to a GET may be given again later; `undefined` if not at all. `no-store`, `private`, `no-cache` and `Vary: *` forbid it;
- * `must-revalidate`, `proxy-revalidate` and `s-maxage` forbid it once the answer is no longer fresh, and `stale-if-error` says how much longer.
+ * `must-revalidate`, `proxy-revalidate` and `s-maxage` forbid it once the answer is no longer fresh, and `stale-if-error` says how much longer. A stream of events is no
+ * answer that could be given again.
  */
 export function reuseOf(status: number, headers: ReplyHeaders): Reuse | undefined {
-  if (!successes.has(status)) return undefined;
+  if (!successes.has(status) || eventStream.test(linesOf(headers, 'content-type')[0] ?? '')) return undefined;
   const directives = readCacheControl(linesOf(headers, 'cache-control').join(','));
   if (directives === undefined || forbidding.some((name) => directives.has(name))) return undefined;
   const vary = varied(headers);

@@ -63,6 +63,12 @@ export function changed(headers: ReplyHeaders, before: ReplyHeaders): ReplyHeade
   return own;
 }
 
+/** Whether there is as much of a body as was announced, as far as that can be told. */
+export function isWhole({ headers, body }: Pick<Recorded, 'headers' | 'body'>): boolean {
+  const length = linesOf(headers, 'content-length')[0];
+  return length === undefined || body === undefined || Number(length) === body.byteLength;
+}
+
 /** About how many bytes of memory fields take. */
 export function sizeOfHeaders(headers: ReplyHeaders): number {
   let size = 0;

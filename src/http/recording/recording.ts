@@ -10,6 +10,11 @@ import { type ReplyHeaders, isBodiless } from './reply.ts';
 type Method = (...given: readonly unknown[]) => unknown;
 type Name = 'writeHead' | 'write' | 'end' | 'destroy';
 
+/** Whether an answer that begins like this is to be recorded. */
+export type Wanted = (status: number, headers: ReplyHeaders) => boolean;
+
+const always: Wanted = () => true;
+
 /** Taps on responses that are being recorded: one for each, however many record. */
 const taps = new WeakMap<ServerResponse, Tap>();
 
@@ -19,6 +24,7 @@ const taps = new WeakMap<ServerResponse, Tap>();
  *
  * @param maxBytes - of a longer body nothing is kept
  * @param before - fields that others than the handler have set, where the framework keeps them to itself until they are sent (Fastify's `reply.getHeaders()`)
+ * @param wanted - is asked once the first line and the fields are there; if it says no, `done` is called with nothing and no byte is kept
  * @returns a function that stops recording; `done` is not called then
  */
 export function record(
@@ -26,21 +32,24 @@ export function record(
   maxBytes: number,
   done: RecordingDone,
   before: object = response.getHeaders(),
+  wanted: Wanted = always,
 ): () => void {
   let tap = taps.get(response);
   if (tap === undefined) taps.set(response, (tap = new Tap(response)));
-  return tap.add(new Recorder(maxBytes, done, textual(before)));
+  return tap.add(new Recorder(maxBytes, done, textual(before), wanted));
 }
 
 class Recorder {
   readonly done: RecordingDone;
   readonly bytes: Bytes;
   readonly before: ReplyHeaders;
+  readonly wanted: Wanted;
 
-  constructor(maxBytes: number, done: RecordingDone, before: ReplyHeaders) {
+  constructor(maxBytes: number, done: RecordingDone, before: ReplyHeaders, wanted: Wanted) {
     this.done = done;
     this.bytes = new Bytes(maxBytes);
     this.before = before;
+    this.wanted = wanted;
   }
 
   recorded(status: number, headers: ReplyHeaders, head: boolean): Recorded {
@@ -64,7 +73,10 @@ class Tap {
       // As they are here, together with the bytes that are seen here: whoever stands further out (compression) changes both.
       const head = { status: Number(given[0]), headers: headersOf(response, given) };
       const result = original(...given);
-      this.#head ??= head;
+      if (this.#head === undefined) {
+        this.#head = head;
+        this.#sift(head);
+      }
       return result;
     });
     this.#patch('write', (original, given) => {
@@ -128,8 +140,18 @@ class Tap {
     this.#close((recorder) => recorder.done(recorder.recorded(status, headers, head)));
   }
 
+  /** Lets those go that do not want what is coming. */
+  #sift({ status, headers }: { readonly status: number; readonly headers: ReplyHeaders }): void {
+    for (const recorder of this.#recorders) {
+      if (recorder.wanted(status, headers)) continue;
+      this.#recorders.delete(recorder);
+      recorder.done(undefined);
+    }
+    if (this.#recorders.size === 0) this.#close(() => undefined);
+  }
+
   #close(tell: (recorder: Recorder) => void): void {
-    taps.delete(this.#response);
+    if (taps.get(this.#response) === this) taps.delete(this.#response);
     for (const restore of this.#restore) restore();
     for (const recorder of this.#recorders) {
       this.#recorders.delete(recorder);

@@ -4,6 +4,8 @@
 export interface RequestHead {
   /** In upper case, as it stood in the request. */
   readonly method: string;
+  /** Of which host it was asked, in lower case; empty if that was not said. Proxies may say so in other fields: those are anybody's to write. */
+  readonly authority: string;
   /** What was asked for: path and query. */
   readonly url: string;
   /** Fields by their lower-case names. */
@@ -41,7 +43,13 @@ export function headOf(request: NodeShaped | WebShaped | WebRequest): RequestHea
   const given = request as NodeShaped | WebRequest;
   if (typeof (given.headers as Headers).entries === 'function') return webHead(given as WebRequest);
   const { method = 'GET', url = '/', originalUrl, headers } = given as NodeShaped;
-  return { method, url: originalUrl ?? url, headers };
+  return { method, authority: authorityOf(headers), url: originalUrl ?? url, headers };
+}
+
+/** HTTP/2 has the host in a field of its own. Where both are there and differ, handlers may go by either of them. */
+function authorityOf(headers: RequestFields): string {
+  const [named, host] = [lineOf(headers, ':authority')?.toLowerCase(), lineOf(headers, 'host')?.toLowerCase()];
+  return named === undefined || host === undefined || named === host ? (named ?? host ?? '') : `${named} ${host}`;
 }
 
 function webHead({ method, url, headers }: WebRequest): RequestHead {
@@ -49,12 +57,16 @@ function webHead({ method, url, headers }: WebRequest): RequestHead {
   headers.forEach((value, name) => {
     fields[name] = value;
   });
-  const { pathname, search } = new URL(url);
-  return { method, url: pathname + search, headers: fields };
+  const { host, pathname, search } = new URL(url);
+  return { method, authority: host, url: pathname + search, headers: fields };
 }
 
 /** One field, its lines joined; `undefined` if it is not there. */
 export function fieldOf({ headers }: RequestHead, name: string): string | undefined {
+  return lineOf(headers, name);
+}
+
+function lineOf(headers: RequestFields, name: string): string | undefined {
   const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
   return typeof value === 'object' ? value.join(', ') : value;
 }
@@ -65,4 +77,9 @@ export function credentialsOf(head: RequestHead): readonly string[] {
     const value = fieldOf(head, name);
     return value === undefined ? [] : [name, value];
   });
+}
+
+/** The place of a request's page, in one text. No field has a line break in it, so no two places are the same text. */
+export function placeOf({ authority, url }: RequestHead): string {
+  return `${authority}\n${url}`;
 }

@@ -21,10 +21,11 @@ import { identify } from '../../core/digest.ts';
 import { type Duration, type Fields, count, duration, field, fn, oneOf, readOptions } from '../../core/options.ts';
 import { type ByteSize, byteSize } from './byte-size.ts';
 import { reuseOf, wantsNoStore } from './cache-rules.ts';
-import { type Recorded, lasting, linesOf, sizeOfHeaders } from './recorded.ts';
-import { record } from './recording.ts';
-import { type NodeShaped, type RequestHead, type WebShaped, credentialsOf, fieldOf, headOf } from './request-head.ts';
-import { recordWeb } from './web-recording.ts';
+import { isGone, isInterrupted } from './interruption.ts';
+import { type Recorded, isWhole, lasting, linesOf, sizeOfHeaders } from './recorded.ts';
+import { type Wanted, record } from './recording.ts';
+import { type NodeShaped, type RequestHead, type WebShaped, credentialsOf, fieldOf, headOf, placeOf } from './request-head.ts';
+import { fieldsOf, recordWeb } from './web-recording.ts';
 
 /** Options of {@link staleCopies}. */
 export interface StaleCopiesOptions<Req> {
@@ -39,7 +40,7 @@ export interface StaleCopiesOptions<Req> {
   /** The longest body that is copied. @defaultValue `'1mb'` */
   readonly maxCopyBytes?: ByteSize;
   /**
-   * Whose answers are the same: a copy is given within its scope alone. Where it says `undefined`, requests that tell who asks (`Authorization`, `Cookie`, `X-Api-Key`) are not
+   * Whose answers are the same: a copy is given within its scope alone, and at its host. Where it says `undefined`, requests that tell who asks (`Authorization`, `Cookie`, `X-Api-Key`) are not
    * copied, unless the answer is `public`.
    *
    * @defaultValue none
@@ -98,6 +99,9 @@ interface Copy extends StaleAnswer {
 
 /** What a copy takes beside its body and fields, about, bytes. */
 const OVERHEAD = 512;
+
+/** Of what cannot be given again nothing is held while it is sent. */
+const reusable: Wanted = (status, headers) => reuseOf(status, headers) !== undefined;
 
 /** Methods that change nothing: after these, copies are still right. */
 const safe: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'QUERY']);
@@ -158,8 +162,13 @@ export class StaleCopies<Req extends NodeShaped | WebShaped> {
     const head = headOf(req);
     const scope = this.#settings.scope?.(req);
     if (!safe.has(head.method)) response.once('finish', () => this.#changed(head, response.statusCode));
-    else if (this.#wants(head, scope))
-      record(response, this.#settings.maxCopyBytes, (recorded) => this.#keep(head, scope, recorded), before);
+    else if (this.#wants(head, scope)) {
+      // A handler that ends when nobody waits any more may have ended half-way.
+      const done = (recorded: Recorded | undefined): void => {
+        if (!isGone(response) && !isInterrupted(req)) this.#keep(head, scope, recorded);
+      };
+      record(response, this.#settings.maxCopyBytes, done, before, reusable);
+    }
   }
 
   /** The same where responses are values: answers with the one to go on with. */
@@ -167,8 +176,11 @@ export class StaleCopies<Req extends NodeShaped | WebShaped> {
     const head = headOf(req);
     const scope = this.#settings.scope?.(req);
     if (!safe.has(head.method)) this.#changed(head, response.status);
-    if (!this.#wants(head, scope)) return response;
-    return recordWeb(response, this.#settings.maxCopyBytes, (recorded) => this.#keep(head, scope, recorded), before);
+    if (!this.#wants(head, scope) || !reusable(response.status, fieldsOf(response.headers))) return response;
+    const done = (recorded: Recorded | undefined): void => {
+      if (!isInterrupted(req)) this.#keep(head, scope, recorded);
+    };
+    return recordWeb(response, this.#settings.maxCopyBytes, done, before);
   }
 
   /** The copy for a request that is not served; `undefined` if there is none that it may get. */
@@ -193,7 +205,7 @@ export class StaleCopies<Req extends NodeShaped | WebShaped> {
   }
 
   #find(head: RequestHead, scope: string | undefined, now: number): Copy | undefined {
-    const page = this.#pages.get(identify(head.url));
+    const page = this.#pages.get(identify(placeOf(head)));
     if (page === undefined) return undefined;
     const key = keyOf(page, head, scope);
     const copy = this.#copies.get(key);
@@ -206,7 +218,7 @@ export class StaleCopies<Req extends NodeShaped | WebShaped> {
     if (recorded?.body === undefined) return;
     const { status, headers, own, body } = recorded;
     const reuse = reuseOf(status, headers);
-    if (reuse === undefined || !this.#isWhole(recorded) || 'x-degraded' in headers) return;
+    if (reuse === undefined || !isWhole(recorded) || 'x-degraded' in headers) return;
     if (scope === undefined && !reuse.shared && credentialsOf(head).length > 0) return;
     if (this.#settings.setCookie === 'refuse' && linesOf(headers, 'set-cookie').length > 0) return;
     const now = this.#settings.clock.now();
@@ -216,19 +228,13 @@ export class StaleCopies<Req extends NodeShaped | WebShaped> {
     const kept = Object.create(null) as Record<string, string>;
     for (const [name, value] of Object.entries(lasting(own, notCopied))) kept[name] = typeof value === 'string' ? value : value.join(', ');
     kept['content-length'] = String(body.byteLength);
-    const key = keyOf(this.#page(head, reuse.vary), head, scope);
+    const key = keyOf(this.#page(placeOf(head), reuse.vary), head, scope);
     this.#copies.set(key, { status, headers: kept, body, made: now, since, until, shared: reuse.shared });
   }
 
-  /** Whether there is as much of a body as was announced. */
-  #isWhole({ headers, body }: Recorded): boolean {
-    const length = linesOf(headers, 'content-length')[0];
-    return length === undefined || Number(length) === body?.byteLength;
-  }
-
   /** The page of a URL; a new one if the answer depends on other fields now than before. */
-  #page({ url }: RequestHead, vary: readonly string[]): Page {
-    const place = identify(url);
+  #page(of: string, vary: readonly string[]): Page {
+    const place = identify(of);
     const known = this.#pages.get(place);
     if (known !== undefined && String(known.vary) === String(vary)) return known;
     const page = { number: this.#numbers++, vary };
@@ -237,8 +243,8 @@ export class StaleCopies<Req extends NodeShaped | WebShaped> {
   }
 
   /** A request that may have changed what the URL shows was carried out: copies of before are none any more, in every scope (RFC 9111, 4.4). */
-  #changed({ url }: RequestHead, status: number): void {
-    if (status < 400) this.#pages.delete(identify(url));
+  #changed(head: RequestHead, status: number): void {
+    if (status < 400) this.#pages.delete(identify(placeOf(head)));
   }
 }
 
