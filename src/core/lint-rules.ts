@@ -29,7 +29,8 @@ export interface Surroundings {
 }
 
 const breaker = ['circuit-breaker'];
-const limiters = [
+/** Kinds of policies that limit rates. */
+export const limiters: readonly string[] = [
   'token-bucket',
   'leaky-bucket',
   'fixed-window',

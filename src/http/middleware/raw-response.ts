@@ -3,26 +3,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import type { Answer } from '../admission/response.ts';
-
-/** Fields that describe the answer a handler was about to give, not the one that is given instead. */
-const describing = [
-  'accept-ranges',
-  'content-disposition',
-  'content-encoding',
-  'content-language',
-  'content-length',
-  'content-location',
-  'content-range',
-  'etag',
-  'expires',
-  'last-modified',
-  'trailer',
-  'transfer-encoding',
-];
+import { describingFields } from '../recording/describing-fields.ts';
 
 /** Sends the answer where nothing has been sent yet. Fields of earlier middleware (CORS, security) stay. */
 export function send(request: IncomingMessage, response: ServerResponse, { status, headers, body }: Answer): void {
-  for (const name of describing) response.removeHeader(name);
+  for (const name of describingFields) response.removeHeader(name);
   response.statusCode = status;
   if (request.httpVersionMajor < 2) response.statusMessage = STATUS_CODES[status] ?? '';
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);

@@ -1,6 +1,7 @@
 /** Signs that something is set up in a way that does not do what it is there for. They look at the first requests only, and then no more. */
 
 import { isIPv6 } from 'node:net';
+import { limiters } from '../../core/lint-rules.ts';
 import type { AnyPolicy } from '../../core/policy.ts';
 import { compileTrust } from '../identity/client-address.ts';
 import type { Connected } from '../identity/identity.ts';
@@ -18,21 +19,8 @@ const strangers = {
   6: ['2001:4860:4860::8888', '2400:cb00::1', '2606:4700::1', '2800:3f0::1', '2a00:1450::1', '2c0f:f248::1'],
 } as const;
 
-/** Kinds of policies that keep a count of requests in this process. */
-const limits = new Set([
-  'token-bucket',
-  'leaky-bucket',
-  'fixed-window',
-  'sliding-window',
-  'sliding-log',
-  'warm-up',
-  'composite',
-  'adaptive-rate',
-  'hot-key',
-]);
-
 /** Kinds of which a request should pass each only once. */
-const counting = new Set([...limits, 'per-key', 'bulkhead', 'adaptive-limiter', 'circuit-breaker']);
+const counting = new Set([...limiters, 'per-key', 'bulkhead', 'adaptive-limiter', 'circuit-breaker']);
 
 /** Whether everybody is believed about who called them: `true`, `'all'`, or networks that make up all of IPv4 or of IPv6. */
 export function trustsEverybody(trustProxy: unknown): boolean {
@@ -72,9 +60,9 @@ function* flat(policies: readonly AnyPolicy[]): Generator<AnyPolicy> {
 }
 
 function limitsRates(policy: AnyPolicy): boolean {
-  if (policy.kind !== 'per-key') return limits.has(policy.kind);
+  if (policy.kind !== 'per-key') return limiters.includes(policy.kind);
   const { each } = policy.describe() as { readonly each?: { readonly kind?: string } };
-  return each?.kind !== undefined && limits.has(each.kind);
+  return each?.kind !== undefined && limiters.includes(each.kind);
 }
 
 /** Which policies have counted a request already. */
