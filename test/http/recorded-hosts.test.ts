@@ -7,7 +7,7 @@ import express from 'express';
 import { expect, onTestFinished, test } from 'vitest';
 import { guard, idempotency, staleCopies } from '../../src/http/express.ts';
 import { sendReply } from '../../src/http/recording/reply.ts';
-import { headOf } from '../../src/http/recording/request-head.ts';
+import { type NodeShaped, headOf } from '../../src/http/recording/request-head.ts';
 import { type Reply, ask, serve } from './serving.ts';
 
 test('tenants that are told apart by host alone get neither copies nor outcomes of each other', async () => {
@@ -59,6 +59,11 @@ test('no host can be written so that with a path it is another one', async () =>
     ask(port, { method: 'POST', path, headers: { host, 'idempotency-key': '1' } });
   expect((await post('a.example/x', '/y')).body).toBe('a.example/x /y');
   expect((await post('a.example', '/x/y')).body).toBe('a.example /x/y');
+  const copies = staleCopies<NodeShaped>({ refresh: 0 });
+  const asked = (host: string, url: string): NodeShaped => ({ method: 'GET', url, headers: { host } });
+  copies.watchWeb(asked('a.example/x', '/y'), new Response(null));
+  expect(copies.answer(asked('a.example/x', '/y'))?.status).toBe(200);
+  expect(copies.answer(asked('a.example', '/x/y'))).toBeUndefined();
 });
 
 test('HTTP/2 has the host in a field of its own, and a Host that says something else makes it another place', async () => {
