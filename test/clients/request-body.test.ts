@@ -137,6 +137,14 @@ describe('the time it takes to read a body', () => {
 });
 
 describe('a body that was given up', () => {
+  test('is not waited for: whoever keeps it hears the abort at once', async () => {
+    const leaving = new AbortController();
+    const kept = new RequestBody(generated(), 1000).keep(leaving.signal);
+    setImmediate(() => leaving.abort('enough'));
+    await expect(kept).rejects.toBe('enough');
+    await expect(new RequestBody(generated(), 1000).keep(leaving.signal)).rejects.toBe('enough');
+  });
+
   test('does not pass for one that is complete, whoever still reads it', async () => {
     const body = new RequestBody(new ReadableStream({ start: (controller) => controller.enqueue(piece) }), 1000);
     const first = (body.open() as ReadableStream).getReader();
