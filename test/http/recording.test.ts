@@ -173,7 +173,7 @@ describe('bounds', () => {
     const before = process.memoryUsage().arrayBuffers;
     const { kept } = await recorded(
       (_req, res) => {
-        res.cork();
+        // Not corked: from Node 22 on, the end of so many chunks in one piece is sent before the last of them.
         for (let i = 0; i < 30_000; i++) res.write('x');
         res.end();
       },
