@@ -3,7 +3,6 @@
  * made to say more than it should.
  */
 
-import { once } from 'node:events';
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { type AddressInfo, Socket, connect } from 'node:net';
 import { Writable } from 'node:stream';
@@ -203,13 +202,17 @@ describe('12 000 forged requests', () => {
   );
 });
 
+/** Longer heads of requests Node does not take. */
+const LONGEST_HEAD = 16_384;
+
 /** Sends bytes as they are, over a connection of their own; answers with all that came back. */
 async function sendRaw(port: number, text: string): Promise<string> {
   const socket = connect(port, '127.0.0.1').on('error', () => undefined);
   let answer = '';
   socket.setEncoding('latin1').on('data', (chunk: string) => (answer += chunk));
   socket.end(text, 'latin1');
-  await once(socket, 'close');
+  // Not `once`, which rejects when the connection is reset: Node 24 and newer cut off a client that sends too much.
+  await new Promise((resolve) => socket.once('close', resolve));
   return answer;
 }
 
@@ -289,6 +292,8 @@ describe('1200 of them over real connections', () => {
       fc.asyncProperty(request, async (text) => {
         const [first = '', second = ''] = await Promise.all(ports.map((port) => sendRaw(port, text)));
         for (const answer of [first, second]) {
+          // Such a cut can overtake the answer.
+          if (answer === '' && text.length > LONGEST_HEAD) continue;
           expect(mayBe).toContain(statusOf(answer));
           statuses.add(statusOf(answer));
           // What cannot be read as a request is refused before anybody knows that it was a HEAD.
