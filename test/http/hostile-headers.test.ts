@@ -3,6 +3,7 @@
  * made to say more than it should.
  */
 
+import { once } from 'node:events';
 import { IncomingMessage, ServerResponse } from 'node:http';
 import { type AddressInfo, Socket, connect } from 'node:net';
 import { Writable } from 'node:stream';
