@@ -199,11 +199,11 @@ describe('the body of a request is sent whole with every attempt', () => {
     expect(await Promise.all(requests.map((request) => request.text()))).toEqual(Array(3).fill('some body'));
   });
 
-  test('a form, with a boundary of its own each time', async () => {
+  test('a form, with the boundary that its fields name (Node 26 keeps one for all attempts, others make one for each)', async () => {
     const { fetch, requests } = answering(503, 200);
     await wrapFetch([retry(atOnce)], { fetch })(url, { method: 'PUT', body: form });
     const boundaries = requests.map(({ headers }) => headers.get('content-type')?.split('boundary=')[1]);
-    expect(new Set(boundaries).size).toBe(2);
+    expect(boundaries).toEqual([expect.stringMatching(/^-+/), expect.stringMatching(/^-+/)]);
     for (const [i, request] of requests.entries()) {
       const sent = await request.text();
       expect(sent).toContain(`${boundaries[i]}\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n`);
