@@ -12,6 +12,9 @@ const entries = Object.entries(manifest.exports).flatMap(([key, target]) =>
     : [{ find: new RegExp(`^breakwater${key.slice(1)}$`), replacement: `${root}/${built ? target.default : source(target.default)}` }],
 );
 
+/** `PEERS=newest` runs them on the versions of the packages that ask for a newer Node than ours. */
+const newest = process.env['PEERS'] === 'newest' ? { opossum: 'opossum10', 'p-retry': 'p-retry9', 'p-timeout': 'p-timeout8' } : {};
+
 function source(output: string): string {
   return output.replace('./dist/', 'src/').replace(/\.js$/, '.ts');
 }
@@ -20,6 +23,7 @@ export default defineConfig({
   resolve: {
     alias: [
       ...entries,
+      ...Object.entries(newest).map(([name, replacement]) => ({ find: new RegExp(`^${name}$`), replacement })),
       // Tests of the parts import them from the source; one copy of a part is enough in one process.
       ...(built ? [{ find: /^(?:\.\.\/)+src\/(.*)\.ts$/, replacement: `${root}/dist/$1.js` }] : []),
     ],

@@ -33,19 +33,37 @@ function tested(line) {
   const tests = spawnSync(node, args, { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8', maxBuffer: 1 << 28 });
   const { numPassedTests = 0, numFailedTests = 0 } = existsSync(report) ? JSON.parse(readFileSync(report, 'utf8')) : {};
   if (tests.status !== 0) tell(tests.stdout);
+  const peers = Number(line) >= 24 ? onNewestPeers(node, env) : undefined;
   const timers = join(root, 'scripts', 'test-timers.mjs');
   const faked = existsSync(timers)
     ? spawnSync(node, [timers], { cwd: root, env, stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' })
     : undefined;
   if (faked !== undefined && faked.status !== 0) tell(faked.stdout);
-  const broken = (tests.status !== 0 && numFailedTests === 0 ? 1 : 0) + (faked !== undefined && faked.status !== 0 ? 1 : 0);
+  const broken = [tests.status !== 0 && numFailedTests === 0, faked !== undefined && faked.status !== 0, peers === false].filter(
+    Boolean,
+  ).length;
   return {
     version,
     passed: numPassedTests,
     failed: numFailedTests + broken,
+    'newest peers': peers === undefined ? 'none' : peers ? 'passed' : 'failed',
     'fake timers': faked === undefined ? 'none' : faked.status === 0 ? 'passed' : 'failed',
     seconds: Math.round((Date.now() - begun) / 1000),
   };
+}
+
+/** Whether what stands on other packages does so on versions of them that ask for this Node: opossum 10, p-retry 9, p-timeout 8. */
+function onNewestPeers(node, env) {
+  const args = ['node_modules/vitest/vitest.mjs', 'run', '--reporter=dot', 'test/interop'];
+  const { status, stdout } = spawnSync(node, args, {
+    cwd: root,
+    env: { ...env, PEERS: 'newest' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  });
+  if (status !== 0) tell(stdout);
+  return status === 0;
 }
 
 /** The binary of a line of Node, fetched if it is not there yet. */

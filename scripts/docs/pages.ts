@@ -19,7 +19,7 @@ import {
   root,
 } from './source.ts';
 
-const marked = /<!-- (options|errors|events|ratios):start(?: of ([\w-]+))? -->[\s\S]*?<!-- \1:end -->/g;
+const marked = /<!-- (options|errors|events|ratios|rows):start(?: of ([\w./-]+))? -->[\s\S]*?<!-- \1:end -->/g;
 
 /** Markdown files of the repository, relative to its root. */
 export function pages(): readonly string[] {
@@ -55,10 +55,20 @@ async function table(what: string, of: string | undefined, page: string): Promis
   const kind = of ?? basename(page, '.md');
   const policy = [...kinds(), ...adapted()].includes(kind);
   if (what === 'ratios') return ratios();
+  if (what === 'rows') return rowsOf(of ?? '');
   if (what === 'options') return optionTable(policy ? await optionsOf(kind) : fieldsOf(kind));
   if (what === 'errors') return errorTable(policy ? errorsOf(kind) : undefined);
   if (policy) return eventTable(eventsOf(`${homeOf(kind)}.ts`));
   return eventTable(of === undefined ? eventFiles().flatMap((path) => eventsOf(path)) : eventsOf(`core/${of}.ts`));
+}
+
+/** What a module of the tests knows as data, and asserts: its `rows`, whose fields are the columns. */
+async function rowsOf(module: string): Promise<string> {
+  const { rows } = (await import(join(root, module))) as { readonly rows: readonly Readonly<Record<string, string>>[] };
+  return grid(
+    Object.keys(rows[0] ?? {}),
+    rows.map((row) => Object.values(row)),
+  );
 }
 
 function optionTable(rows: readonly OptionRow[]): string {

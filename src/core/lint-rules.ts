@@ -28,7 +28,9 @@ export interface Surroundings {
   readonly within: readonly LintLayer[];
 }
 
-const breaker = ['circuit-breaker'];
+const breaker = ['circuit-breaker', 'opossum'];
+const timeouts = ['timeout', 'p-timeout'];
+const retries = ['retry', 'p-retry'];
 /** Kinds of policies that limit rates. */
 export const limiters: readonly string[] = [
   'token-bucket',
@@ -41,10 +43,10 @@ export const limiters: readonly string[] = [
   'adaptive-rate',
   'hot-key',
 ];
-const slots = ['bulkhead', 'adaptive-limiter', 'worker-pool'];
-const repeats = ['retry', 'hedge'];
+const slots = ['bulkhead', 'adaptive-limiter', 'worker-pool', 'bottleneck'];
+const repeats = [...retries, 'hedge'];
 /** What can turn a call away or end it, so that a fallback further in cannot cover it. */
-const turnsAway = ['timeout', ...slots, ...limiters, 'throttle', 'system-guard', 'authority'];
+const turnsAway = [...timeouts, ...slots, ...limiters, 'throttle', 'system-guard', 'authority'];
 
 /** A number among the described options, `NaN` (which no comparison holds for) if it is none. */
 function number({ options }: LintLayer, option: string, within?: string): number {
@@ -62,7 +64,7 @@ function longestWait(layer: LintLayer): number {
 export const lintRules: readonly LintRule[] = [
   {
     rule: 'fallback-inside-retry',
-    outer: ['retry'],
+    outer: retries,
     inner: ['fallback'],
     message: 'the fallback stands inside the retry, which then only ever sees successes; put it outside',
   },
@@ -82,31 +84,32 @@ export const lintRules: readonly LintRule[] = [
     rule: 'fallback-not-outermost',
     outer: turnsAway,
     inner: ['fallback'],
-    when: (_outer, _inner, { outside, between }) => ![...outside, ...between].some(({ kind }) => kind === 'fallback' || kind === 'retry'),
+    when: (_outer, _inner, { outside, between }) =>
+      ![...outside, ...between].some(({ kind }) => kind === 'fallback' || retries.includes(kind)),
     message: ({ kind }) => `what the ${kind} turns away or ends is not covered by the fallback further in; put the fallback outside`,
   },
   {
     rule: 'inner-timeout-longer',
-    outer: ['timeout'],
-    inner: ['timeout'],
+    outer: timeouts,
+    inner: timeouts,
     when: (outer, inner) => number(inner, 'after') >= number(outer, 'after'),
     message: 'the inner timeout is not shorter than the outer one and can never fire first; shorten it',
   },
   {
     rule: 'retries-outlast-timeout',
-    outer: ['timeout'],
-    inner: ['retry'],
+    outer: timeouts,
+    inner: retries,
     when: (timeout, retry) => number(retry, 'longestBackoff') >= number(timeout, 'after'),
     message: "the retry's waits alone may take longer than the timeout around it; allow fewer attempts or shorter delays",
   },
   {
     rule: 'last-attempt-too-late',
-    outer: ['timeout'],
-    inner: ['retry'],
+    outer: timeouts,
+    inner: retries,
     when: (timeout, retry, { within }) => {
       const total = number(timeout, 'after');
       const waits = number(retry, 'longestBackoff');
-      const attempt = Math.min(...within.filter(({ kind }) => kind === 'timeout').map((each) => number(each, 'after')));
+      const attempt = Math.min(...within.filter(({ kind }) => timeouts.includes(kind)).map((each) => number(each, 'after')));
       return waits < total && attempt < total && waits + (number(retry, 'maxAttempts') - 1) * attempt >= total;
     },
     message:
@@ -114,7 +117,7 @@ export const lintRules: readonly LintRule[] = [
   },
   {
     rule: 'hedges-outlast-timeout',
-    outer: ['timeout'],
+    outer: timeouts,
     inner: ['hedge'],
     when: (timeout, hedge) => number(hedge, 'delay') * number(hedge, 'maxHedges') >= number(timeout, 'after'),
     message: 'the last hedge would begin when the timeout around it has ended the call; shorten the delay or allow fewer hedges',
@@ -122,14 +125,14 @@ export const lintRules: readonly LintRule[] = [
   {
     rule: 'hedge-after-attempt-timeout',
     outer: ['hedge'],
-    inner: ['timeout'],
+    inner: timeouts,
     when: (hedge, timeout) => number(hedge, 'delay') >= number(timeout, 'after'),
     message:
       "an attempt ends by its own timeout before the hedge would begin, so the hedge only ever answers to failures; shorten the hedge's delay",
   },
   {
     rule: 'queue-waits-longer-than-timeout',
-    outer: ['timeout'],
+    outer: timeouts,
     inner: [...slots, ...limiters],
     when: (timeout, queue) => longestWait(queue) >= number(timeout, 'after'),
     message: ({ name }, inner) =>
@@ -138,7 +141,7 @@ export const lintRules: readonly LintRule[] = [
   {
     rule: 'throttle-window-too-short',
     outer: ['throttle'],
-    inner: ['timeout'],
+    inner: timeouts,
     when: (throttle, timeout) => number(throttle, 'window') < 2 * number(timeout, 'after'),
     message: "the throttle's window is shorter than twice the timeout, so calls have left it before their outcomes arrive; lengthen it",
   },
@@ -151,8 +154,8 @@ export const lintRules: readonly LintRule[] = [
   },
   {
     rule: 'retry-inside-retry',
-    outer: ['retry'],
-    inner: ['retry'],
+    outer: retries,
+    inner: retries,
     message: (_outer, { options }) =>
       options['nested'] === 'suppress'
         ? 'two retries around one call: the inner one does nothing, as it is told to stand back (nested); keep one'
@@ -161,7 +164,7 @@ export const lintRules: readonly LintRule[] = [
   {
     rule: 'retry-inside-hedge',
     outer: ['hedge'],
-    inner: ['retry'],
+    inner: retries,
     message: 'the retry stands inside the hedge, so attempts side by side each bring retries of their own; put it outside',
   },
   {
@@ -180,7 +183,7 @@ export const lintRules: readonly LintRule[] = [
   {
     rule: 'breaker-outside-retry',
     outer: breaker,
-    inner: ['retry'],
+    inner: retries,
     message:
       'the circuit breaker stands outside the retry, so it judges whole calls and an open circuit does not end the retries; put it inside',
   },
@@ -201,14 +204,14 @@ export const lintRules: readonly LintRule[] = [
   {
     rule: 'window-shorter-than-timeout',
     outer: breaker,
-    inner: ['timeout'],
+    inner: timeouts,
     when: (outer, timeout) => number(outer, 'duration', 'window') < 2 * number(timeout, 'after'),
     message: "the circuit breaker's window is shorter than twice the timeout, so slow failures leave it before they add up; lengthen it",
   },
   {
     rule: 'bulkhead-outside-retry',
     outer: slots,
-    inner: ['retry'],
+    inner: retries,
     message: 'the bulkhead stands outside the retry, so a call keeps its slot while it waits between attempts; put it inside',
   },
   {

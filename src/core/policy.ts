@@ -69,7 +69,7 @@ export function stageOf(policy: AnyPolicy, scope: Scope): Stage | undefined {
   return { reaction: mode === 'enforce' ? make(scope) : new ModedReaction(mode, make, scope), scope };
 }
 
-/** A policy made of several gates and reactions, outermost first. */
+/** A policy made of several gates and reactions, outermost first. It may be a gate too, for those who ask for admission without a function to run. */
 export interface StagedPolicy extends AnyPolicy {
   stages(scope: Scope): readonly Stage[];
 }
@@ -77,9 +77,9 @@ export interface StagedPolicy extends AnyPolicy {
 /** What a policy puts into a frame, outermost first; nothing if it is none that can stand in one. */
 export function stagesOf(policy: AnyPolicy, scope: Scope): readonly Stage[] {
   const { stages, mode = 'enforce' } = policy as Partial<StagedPolicy>;
+  if (typeof stages === 'function' && mode === 'enforce') return stages.call(policy, scope);
   const stage = stageOf(policy, scope);
-  if (stage !== undefined) return [stage];
-  return typeof stages === 'function' && mode === 'enforce' ? stages.call(policy, scope) : [];
+  return stage === undefined ? [] : [stage];
 }
 
 /** A policy of neither form, around `next`. */

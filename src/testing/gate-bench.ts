@@ -5,6 +5,7 @@ import { Failure, type Outcome } from '../core/outcome.ts';
 import type { GatePolicy } from '../core/policy.ts';
 import { Scope } from '../core/scope.ts';
 import type { Gate } from '../core/stage.ts';
+import type { LawClock, Subject } from './contract.ts';
 import { seededRandom } from './random.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
@@ -20,12 +21,13 @@ export const endings: readonly Outcome[] = [
 
 /** A gate by itself, without a pipeline around it. */
 export class GateBench {
-  readonly clock: VirtualClock = new VirtualClock();
+  readonly clock: LawClock;
   readonly policy: GatePolicy;
   readonly gate: Gate;
   readonly #scope: Scope;
 
-  constructor(policy: GatePolicy) {
+  constructor(clock: Subject['clock'], policy: GatePolicy) {
+    this.clock = clock?.() ?? new VirtualClock();
     this.policy = policy;
     this.#scope = new Scope('bench', this.clock, seededRandom(1), false, new Outlet(), undefined, policy.name ?? policy.kind);
     this.gate = policy.gate(this.#scope);

@@ -9,6 +9,7 @@ import type { PipelineEvent } from '../core/events.ts';
 import { Failure, type Settled, refuse } from '../core/outcome.ts';
 import { type Pipeline, pipeline } from '../core/pipeline.ts';
 import type { AnyPolicy, GatePolicy } from '../core/policy.ts';
+import type { LawClock, Subject } from './contract.ts';
 import { hop } from './hop.ts';
 import { seededRandom } from './random.ts';
 import { VirtualClock } from './virtual-clock.ts';
@@ -18,11 +19,12 @@ export const reasons: readonly unknown[] = [new Error('the caller gave up'), 'a 
 
 /** Policies in a pipeline on a clock of their own. */
 export class Specimen {
-  readonly clock: VirtualClock = new VirtualClock();
+  readonly clock: LawClock;
   readonly pipeline: Pipeline;
   readonly #events: PipelineEvent[] = [];
 
-  constructor(...policies: readonly AnyPolicy[]) {
+  constructor(clock: Subject['clock'], ...policies: readonly AnyPolicy[]) {
+    this.clock = clock?.() ?? new VirtualClock();
     this.pipeline = pipeline<readonly AnyPolicy[]>(policies, { name: 'specimen', clock: this.clock, random: seededRandom(1) });
   }
 

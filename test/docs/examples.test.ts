@@ -25,6 +25,10 @@ const entries: ReadonlyMap<string, () => Promise<unknown>> = new Map<string, () 
   ['breakwater/axios', () => import('breakwater/axios')],
   ['breakwater/got', () => import('breakwater/got')],
   ['breakwater/worker-pool', () => import('breakwater/worker-pool')],
+  ['breakwater/opossum', () => import('breakwater/opossum')],
+  ['breakwater/bottleneck', () => import('breakwater/bottleneck')],
+  ['breakwater/p-retry', () => import('breakwater/p-retry')],
+  ['breakwater/p-timeout', () => import('breakwater/p-timeout')],
 ]);
 
 describe('examples', () => {

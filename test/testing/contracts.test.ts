@@ -13,7 +13,16 @@ import {
   refuse,
   verdictOf,
 } from 'breakwater';
-import { type ContractOptions, type Law, type Subject, gateContract, gateLaws, policyContract, policyLaws } from 'breakwater/testing';
+import {
+  type ContractOptions,
+  type Law,
+  type Subject,
+  gateContract,
+  gateLaws,
+  VirtualClock,
+  policyContract,
+  policyLaws,
+} from 'breakwater/testing';
 
 type Mount = (next: Handler, scope: Scope) => Handler;
 
@@ -651,6 +660,53 @@ describe('a contract suite', () => {
     expect(declared({}).tests).toEqual(needs());
     expect(declared({ waits: () => places(1) }).tests.sort()).toEqual([...needs(), ...needs('waits')].sort());
     expect(declared({ factory: { create: () => places(1), options: {} } }).tests).toHaveLength(needs().length + needs('factory').length);
+  });
+
+  /** What the tests that a suite declares come to. */
+  const outcomes = async (options: Partial<ContractOptions>): Promise<Map<string, unknown>> => {
+    const told = new Map<string, unknown>();
+    const runs: Promise<void>[] = [];
+    const it = (title: string, run: () => Promise<void>): void =>
+      void runs.push(
+        run().then(
+          () => void told.set(title, 'kept'),
+          (error: unknown) => void told.set(title, error),
+        ),
+      );
+    policyContract(() => opens(isFailure), { describe: (_title, group) => group(), it, ...options });
+    await Promise.all(runs);
+    return told;
+  };
+
+  test('expects the laws to be broken that a subject cannot keep, and says why', async () => {
+    const told = await outcomes({ exceptions: [{ law: "callers' own aborts are nobody's failure", because: 'it knows only failures' }] });
+    const [title, outcome] = [...told].find(([each]) => each.startsWith('does not keep')) ?? [];
+    expect(title).toBe(
+      "does not keep: callers' own aborts are nobody's failure: after a hundred of them calls still get through (law 5, K7): it knows only failures",
+    );
+    expect(outcome).toBe('kept');
+  });
+
+  test('fails for an exception that is none any more', async () => {
+    const told = await outcomes({ exceptions: [{ law: 'a result passes untouched', because: 'it copies' }] });
+    const [, outcome] = [...told].find(([each]) => each.startsWith('does not keep')) ?? [];
+    expect(String(outcome)).toContain('this law is kept now; take its exception out: a result passes untouched');
+  });
+
+  test('refuses an exception that names no law, or several', () => {
+    const declare = (law: string): void => void declared({ exceptions: [{ law, because: 'so' }] });
+    expect(() => declare('no such law')).toThrow(
+      'the laws of a policy: expected an exception to name one law of the suite by a part of its title, got "no such law"',
+    );
+    expect(() => declare('(G1')).toThrow('expected an exception to name one law');
+  });
+
+  test('takes a clock of its own, for what takes its time from elsewhere', async () => {
+    const clocks: VirtualClock[] = [];
+    const clock = (): VirtualClock => clocks[clocks.push(new VirtualClock({ start: 7 })) - 1] as VirtualClock;
+    await outcomes({ clock });
+    expect(clocks.length).toBeGreaterThan(20);
+    expect(clocks.some((each) => each.now() > 7)).toBe(true);
   });
 
   test('takes describe and it from the globals if they are there, and says so if they are not', () => {

@@ -16,15 +16,11 @@ const LONGEST_NAME = 128;
 
 /** What is shown of a kind of policy: never keys, and nothing that an error or a user's function said. */
 const shown: Readonly<Record<string, (data: PlainData) => HealthDetail>> = {
-  'circuit-breaker': ({ state }) => ({
-    status: state === 'open' || state === 'half-open' || state === 'isolated' ? 'warn' : 'pass',
-    observedValue: word(state),
-  }),
+  'circuit-breaker': circuit,
+  opossum: circuit,
   'system-guard': ({ level }) => ({ status: level === 'calm' ? 'pass' : 'warn', observedValue: word(level) }),
-  bulkhead: ({ active, maxConcurrent }) => ({
-    status: Number(active) < Number(maxConcurrent) ? 'pass' : 'warn',
-    observedValue: `${Number(active)} of ${Number(maxConcurrent)}`,
-  }),
+  bulkhead: slots,
+  bottleneck: slots,
   'adaptive-limiter': ({ inflight, limit }) => ({
     status: Number(inflight) < Number(limit) ? 'pass' : 'warn',
     observedValue: `${Number(inflight)} of ${Number(limit)}`,
@@ -60,6 +56,17 @@ function walk({ name, policies }: PlainData, path: string, add: (name: string, d
     else if (Object.hasOwn(shown, kind))
       add(`${here}${String(policy['name'])}`, { componentType: kind, ...shown[kind]?.(policy) } as HealthDetail);
   }
+}
+
+function circuit({ state }: PlainData): HealthDetail {
+  return { status: state === 'open' || state === 'half-open' || state === 'isolated' ? 'warn' : 'pass', observedValue: word(state) };
+}
+
+function slots({ active, maxConcurrent }: PlainData): HealthDetail {
+  return {
+    status: Number(active) < Number(maxConcurrent) ? 'pass' : 'warn',
+    observedValue: `${Number(active)} of ${Number(maxConcurrent)}`,
+  };
 }
 
 function word(value: unknown): string {

@@ -20,7 +20,7 @@ const strangers = {
 } as const;
 
 /** Kinds of which a request should pass each only once. */
-const counting = new Set([...limiters, 'per-key', 'bulkhead', 'adaptive-limiter', 'circuit-breaker']);
+const counting = new Set([...limiters, 'per-key', 'bulkhead', 'adaptive-limiter', 'circuit-breaker', 'opossum', 'bottleneck']);
 
 /** Whether everybody is believed about who called them: `true`, `'all'`, or networks that make up all of IPv4 or of IPv6. */
 export function trustsEverybody(trustProxy: unknown): boolean {

@@ -8,9 +8,9 @@ import { hop } from '../hop.ts';
 export const endingLaws: readonly Law[] = [
   {
     title: 'a call whose signal has aborted before never runs the work, and rejects with the very reason (law 5)',
-    run: async ({ make }) => {
+    run: async ({ make, clock }) => {
       for (const reason of reasons) {
-        const specimen = new Specimen(make());
+        const specimen = new Specimen(clock, make());
         const signal = AbortSignal.abort(reason);
         let ran = false;
         await endedWith(
@@ -25,9 +25,9 @@ export const endingLaws: readonly Law[] = [
   },
   {
     title: 'an abort while the work runs ends the call in the same tick with the very reason, also a plain string (law 4, law 5)',
-    run: async ({ make }) => {
+    run: async ({ make, clock }) => {
       for (const reason of reasons) {
-        const specimen = new Specimen(make());
+        const specimen = new Specimen(clock, make());
         const caller = new AbortController();
         const { work } = heldWork();
         let signal: AbortSignal | undefined;
@@ -44,9 +44,9 @@ export const endingLaws: readonly Law[] = [
   {
     title: 'an abort while the call waits ends it in the same tick with the very reason, and its place is given back (law 5, G4)',
     needs: 'waits',
-    run: async ({ waits }) => {
+    run: async ({ waits, clock }) => {
       for (const reason of reasons) {
-        const specimen = new Specimen((waits as () => never)());
+        const specimen = new Specimen(clock, (waits as () => never)());
         const first = heldWork();
         const running = specimen.start(first.work);
         const caller = new AbortController();
@@ -71,8 +71,8 @@ export const endingLaws: readonly Law[] = [
   {
     title: 'a thousand waiting calls that are aborted at once all reject and leave nothing on the signal they share (G4)',
     needs: 'waits',
-    run: async ({ waits }) => {
-      const specimen = new Specimen((waits as () => never)());
+    run: async ({ waits, clock }) => {
+      const specimen = new Specimen(clock, (waits as () => never)());
       const first = heldWork();
       const running = specimen.start(first.work);
       await hop();
@@ -90,8 +90,8 @@ export const endingLaws: readonly Law[] = [
   },
   {
     title: "callers' own aborts are nobody's failure: after a hundred of them calls still get through (law 5, K7)",
-    run: async ({ make }) => {
-      const specimen = new Specimen(make());
+    run: async ({ make, clock }) => {
+      const specimen = new Specimen(clock, make());
       for (let i = 0; i < 100; i++) {
         const caller = new AbortController();
         const { work, resolve } = heldWork();
@@ -108,7 +108,7 @@ export const endingLaws: readonly Law[] = [
   },
   {
     title: 'a result or an error that comes late is swallowed: no second answer, no unhandled rejection (law 1, G3, T3)',
-    run: async ({ make }) => {
+    run: async ({ make, clock }) => {
       const unhandled: unknown[] = [];
       const note = (error: unknown): void => void unhandled.push(error);
       process.on('unhandledRejection', note);
@@ -117,7 +117,7 @@ export const endingLaws: readonly Law[] = [
           (held: ReturnType<typeof heldWork>) => held.resolve('late'),
           (held: ReturnType<typeof heldWork>) => held.reject('late'),
         ]) {
-          const specimen = new Specimen(make());
+          const specimen = new Specimen(clock, make());
           const events = specimen.record();
           const aborted = heldWork();
           const expired = heldWork();
@@ -142,8 +142,8 @@ export const endingLaws: readonly Law[] = [
   },
   {
     title: 'a call ends at its deadline, whatever its work does (G1, T1)',
-    run: async ({ make }) => {
-      const specimen = new Specimen(make());
+    run: async ({ make, clock }) => {
+      const specimen = new Specimen(clock, make());
       let signal: AbortSignal | undefined;
       const call = specimen.start((own) => ((signal = own.signal), new Promise(() => undefined)), { deadline: '1s' });
       await specimen.clock.advance(999);
@@ -159,8 +159,8 @@ export const endingLaws: readonly Law[] = [
   {
     title: 'a waiting call ends at its deadline, and its place is given back (G1, R2)',
     needs: 'waits',
-    run: async ({ waits }) => {
-      const specimen = new Specimen((waits as () => never)());
+    run: async ({ waits, clock }) => {
+      const specimen = new Specimen(clock, (waits as () => never)());
       const first = heldWork();
       const running = specimen.start(first.work);
       await hop();

@@ -12,8 +12,8 @@ import { Specimen, probe } from '../specimen.ts';
 export const gateLaws: readonly Law[] = [
   {
     title: 'who may enter gets a pass at once, and a pass is something',
-    run: async ({ make }) => {
-      const bench = new GateBench(make() as GatePolicy);
+    run: async ({ make, clock }) => {
+      const bench = new GateBench(clock, make() as GatePolicy);
       for (let i = 0; i < 200; i++) {
         const pass = bench.enter();
         ok(pass !== undefined, 'a pass may be anything but undefined');
@@ -25,8 +25,8 @@ export const gateLaws: readonly Law[] = [
   },
   {
     title: 'a pass that is cancelled leaves no trace: nothing is judged, all is given back (law 2, L6)',
-    run: async ({ make }) => {
-      const bench = new GateBench(make() as GatePolicy);
+    run: async ({ make, clock }) => {
+      const bench = new GateBench(clock, make() as GatePolicy);
       bench.gate.cancel(bench.enter(), 0);
       const before = bench.policy.snapshot();
       for (let i = 0; i < 300; i++) bench.gate.cancel(bench.enter(), bench.clock.now());
@@ -37,8 +37,8 @@ export const gateLaws: readonly Law[] = [
   },
   {
     title: 'passes may be settled in any order, with any outcome, and settling never throws (law 2)',
-    run: async ({ make }) => {
-      const bench = new GateBench(make() as GatePolicy);
+    run: async ({ make, clock }) => {
+      const bench = new GateBench(clock, make() as GatePolicy);
       const passes = endings.map(() => bench.enter());
       const order = [3, 0, 5, 2, 4, 1];
       deepStrictEqual(order.toSorted(), [...endings.keys()]);
@@ -54,7 +54,7 @@ export const gateLaws: readonly Law[] = [
   },
   {
     title: 'an admission without a function is told once how it ended; a second word changes nothing',
-    run: async ({ make }) => {
+    run: async ({ make, clock }) => {
       for (const [end, how] of [
         [(admission: Admission) => admission.success(1), 'success'],
         [(admission: Admission) => admission.failure(new Error('no')), 'thrown'],
@@ -62,7 +62,7 @@ export const gateLaws: readonly Law[] = [
         [(admission: Admission) => admission[Symbol.dispose](), 'aborted'],
       ] as const) {
         const log: string[] = [];
-        const specimen = new Specimen(probe('outer', log), make());
+        const specimen = new Specimen(clock, probe('outer', log), make());
         const admission = specimen.pipeline.tryAcquire();
         ok(admission.admitted, 'a roomy gate should admit');
         strictEqual(admission.signal.aborted, false);
@@ -79,8 +79,8 @@ export const gateLaws: readonly Law[] = [
   },
   {
     title: 'acquire and tryAcquire are one: both admit, and a hundred ignored admissions change nothing (law 5)',
-    run: async ({ make }) => {
-      const specimen = new Specimen(make());
+    run: async ({ make, clock }) => {
+      const specimen = new Specimen(clock, make());
       for (let i = 0; i < 50; i++) {
         const now = specimen.pipeline.tryAcquire();
         ok(now.admitted, 'a roomy gate should admit at once');
@@ -128,8 +128,8 @@ export const gateLaws: readonly Law[] = [
   {
     title: 'a refusal is an answer to tryAcquire and a rejection to acquire, with the same kind of error',
     needs: 'refuses',
-    run: async ({ refuses }) => {
-      const specimen = new Specimen((refuses as () => GatePolicy)());
+    run: async ({ refuses, clock }) => {
+      const specimen = new Specimen(clock, (refuses as () => GatePolicy)());
       const { error } = refused(specimen.pipeline.tryAcquire());
       const rejected: unknown = await specimen.pipeline.acquire().then(
         () => undefined,
@@ -142,8 +142,8 @@ export const gateLaws: readonly Law[] = [
 ];
 
 /** A pipeline whose gate has let one call in and makes the next one wait. */
-async function occupied({ waits }: Subject): Promise<Specimen & { admission: Admission }> {
-  const specimen = new Specimen((waits as () => GatePolicy)());
+async function occupied({ waits, clock }: Subject): Promise<Specimen & { admission: Admission }> {
+  const specimen = new Specimen(clock, (waits as () => GatePolicy)());
   const admission = specimen.pipeline.tryAcquire();
   ok(admission.admitted, 'the policy made by waits should let the first call in');
   await hop();

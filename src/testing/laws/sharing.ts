@@ -10,9 +10,9 @@ import { Specimen, heldWork, look, sameError, untilAborted } from '../specimen.t
 export const sharingLaws: readonly Law[] = [
   {
     title: 'one policy serves two pipelines at once (law 8)',
-    run: async ({ make }) => {
+    run: async ({ make, clock }) => {
       const policy = make();
-      const [one, other] = [new Specimen(policy), new Specimen(policy)];
+      const [one, other] = [new Specimen(clock, policy), new Specimen(clock, policy)];
       const { work, resolve } = heldWork();
       const calls = [one.start(work), other.start(work)];
       await hop();
@@ -27,9 +27,9 @@ export const sharingLaws: readonly Law[] = [
   },
   {
     title: 'one policy may be mounted twice around one call (law 8)',
-    run: async ({ make }) => {
+    run: async ({ make, clock }) => {
       const policy = make();
-      const specimen = new Specimen(policy, nested(policy));
+      const specimen = new Specimen(clock, policy, nested(policy));
       await specimen.passes('mounted twice');
       const error = new Error('the very one');
       sameError(await specimen.run(() => Promise.reject(error)), error, 'mounted twice');
@@ -38,11 +38,11 @@ export const sharingLaws: readonly Law[] = [
   },
   {
     title: 'a pipeline of it is a policy: inside another one results, errors and aborts pass as they are (law 8)',
-    run: async ({ make }) => {
+    run: async ({ make, clock }) => {
       const error = new Error('the very one');
-      await new Specimen(nested(make())).passes('nested');
-      sameError(await new Specimen(nested(make())).run(() => Promise.reject(error)), error, 'nested');
-      const specimen = new Specimen(nested(make()));
+      await new Specimen(clock, nested(make())).passes('nested');
+      sameError(await new Specimen(clock, nested(make())).run(() => Promise.reject(error)), error, 'nested');
+      const specimen = new Specimen(clock, nested(make()));
       const caller = new AbortController();
       const call = specimen.start(heldWork().work, { signal: caller.signal });
       await hop();
@@ -53,8 +53,8 @@ export const sharingLaws: readonly Law[] = [
   },
   {
     title: 'a closed pipeline refuses at once and never runs the work; closing it again does no harm (G10)',
-    run: async ({ make }) => {
-      const specimen = new Specimen(make());
+    run: async ({ make, clock }) => {
+      const specimen = new Specimen(clock, make());
       await specimen.pipeline.close();
       await specimen.pipeline.close();
       let ran = false;
@@ -67,8 +67,8 @@ export const sharingLaws: readonly Law[] = [
   },
   {
     title: 'closing lets running calls finish, and aborts the work that outlasts the drain (G10)',
-    run: async ({ make }) => {
-      const specimen = new Specimen(make());
+    run: async ({ make, clock }) => {
+      const specimen = new Specimen(clock, make());
       const quick = heldWork();
       const calls = [specimen.start(quick.work), specimen.start(untilAborted)] as const;
       await hop();
@@ -85,8 +85,8 @@ export const sharingLaws: readonly Law[] = [
   {
     title: 'closing ends a call that waits, once the drain is over (G10)',
     needs: 'waits',
-    run: async ({ waits }) => {
-      const specimen = new Specimen((waits as () => never)());
+    run: async ({ waits, clock }) => {
+      const specimen = new Specimen(clock, (waits as () => never)());
       const first = specimen.start(untilAborted);
       await hop();
       const second = specimen.start(() => Promise.reject(new Error('again')));

@@ -9,24 +9,24 @@ import { Specimen, heldWork, look } from '../specimen.ts';
 export const surroundingLaws: readonly Law[] = [
   {
     title: 'an error thrown after an await in the work keeps the frames of its async callers (law 9)',
-    run: async ({ make }) => {
-      const { pipeline, clock } = new Specimen(make());
+    run: async ({ make, clock }) => {
+      const specimen = new Specimen(clock, make());
       const failing = async (): Promise<never> => {
         await Promise.resolve();
         throw new Error('deep inside');
       };
       async function theCallerOfTheCall(): Promise<unknown> {
-        return await pipeline.execute(failing);
+        return await specimen.pipeline.execute(failing);
       }
-      const error = await clock.until(theCallerOfTheCall().catch((thrown: unknown) => thrown));
+      const error = await specimen.clock.until(theCallerOfTheCall().catch((thrown: unknown) => thrown));
       const stack = String((error as Error).stack);
       ok(stack.includes('theCallerOfTheCall'), `the stack should lead back to the caller, and is\n${stack}`);
     },
   },
   {
     title: "the work runs in its own caller's AsyncLocalStorage context, and so does what follows the call (law 10, G7)",
-    run: async ({ make }) => {
-      const specimen = new Specimen(make());
+    run: async ({ make, clock }) => {
+      const specimen = new Specimen(clock, make());
       const context = new AsyncLocalStorage<number>();
       const seen: unknown[] = [];
       const calls = Array.from({ length: 5 }, (_, i) =>
@@ -51,8 +51,8 @@ export const surroundingLaws: readonly Law[] = [
   {
     title: "work that had to wait runs in its own caller's context, not in that of whoever made room (law 10, G7)",
     needs: 'waits',
-    run: async ({ waits }) => {
-      const specimen = new Specimen((waits as () => never)());
+    run: async ({ waits, clock }) => {
+      const specimen = new Specimen(clock, (waits as () => never)());
       const context = new AsyncLocalStorage<string>();
       const seen: unknown[] = [];
       const first = heldWork();

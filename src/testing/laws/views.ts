@@ -12,10 +12,10 @@ const form = /^[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*$/;
 export const viewLaws: readonly Law[] = [
   {
     title: 'snapshot and describe are plain data that survives JSON, also while calls are under way',
-    run: async ({ make }) => {
+    run: async ({ make, clock }) => {
       const policy = make();
       ok(/^[a-z]+(-[a-z]+)*$/.test(policy.kind), `a kind is a word in kebab-case, and this one is ${JSON.stringify(policy.kind)}`);
-      const specimen = new Specimen(policy);
+      const specimen = new Specimen(clock, policy);
       const check = (): void => {
         for (const data of [specimen.pipeline.snapshot(), specimen.pipeline.describe()])
           deepStrictEqual(JSON.parse(JSON.stringify(data)), data, 'plain data should survive JSON as it is');
@@ -33,8 +33,8 @@ export const viewLaws: readonly Law[] = [
   },
   {
     title: 'looking changes nothing: two snapshots in a row are the same',
-    run: async ({ make }) => {
-      const specimen = new Specimen(make());
+    run: async ({ make, clock }) => {
+      const specimen = new Specimen(clock, make());
       await specimen.passes('to begin with');
       deepStrictEqual(specimen.pipeline.snapshot(), specimen.pipeline.snapshot());
       deepStrictEqual(specimen.pipeline.describe(), specimen.pipeline.describe());
@@ -43,10 +43,10 @@ export const viewLaws: readonly Law[] = [
   },
   {
     title: 'every event carries the envelope: type, level, time, pipeline, policy, and the key and operation of its call',
-    run: async ({ make }) => {
+    run: async ({ make, clock }) => {
       const policy = make();
       const seen: PipelineEvent[] = [];
-      for (const specimen of [new Specimen(policy), new Specimen(policy, wall(new Error('refused')))]) {
+      for (const specimen of [new Specimen(clock, policy), new Specimen(clock, policy, wall(new Error('refused')))]) {
         const events = specimen.record();
         const about = { key: 'k', operation: 'read' };
         await specimen.run(() => 1, about);
@@ -66,8 +66,8 @@ export const viewLaws: readonly Law[] = [
   },
   {
     title: 'each call is told as settled exactly once, with how it ended (G6)',
-    run: async ({ make }) => {
-      const specimen = new Specimen(make());
+    run: async ({ make, clock }) => {
+      const specimen = new Specimen(clock, make());
       const events = specimen.record();
       const caller = new AbortController();
       await specimen.run(() => 1);
@@ -82,8 +82,8 @@ export const viewLaws: readonly Law[] = [
   },
   {
     title: 'a listener that throws changes nothing and is reported once (law 1, G5)',
-    run: async ({ make }) => {
-      const specimen = new Specimen(make());
+    run: async ({ make, clock }) => {
+      const specimen = new Specimen(clock, make());
       const warnings: unknown[] = [];
       const emitWarning = Reflect.get<typeof process, 'emitWarning'>(process, 'emitWarning');
       const error = new Error('the very one');
