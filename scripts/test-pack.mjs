@@ -15,20 +15,7 @@ const entries = Object.keys(manifest.exports)
   .map((key) => ({ name: manifest.name + key.slice(1), file: manifest.exports[key].default, types: manifest.exports[key].types }));
 
 /** Libraries that the package can work with and must not load by itself. */
-const uninvited = [
-  'express',
-  'opossum',
-  'bottleneck',
-  'p-retry',
-  'p-timeout',
-  'piscina',
-  'fastify',
-  'undici',
-  'axios',
-  'got',
-  'hono',
-  'koa',
-];
+const uninvited = ['express', 'piscina', 'fastify', 'undici', 'axios', 'got', 'hono', 'koa'];
 
 /** Entry points that stand on a library as they are loaded; all others ask for theirs when they are used, or never. */
 const standsOn = {
@@ -36,10 +23,17 @@ const standsOn = {
   'breakwater/axios': ['axios'],
 };
 
+/** Packages that come with this one, and are only loaded by the entry point that is named after them. */
+const ownEntry = ['opossum', 'bottleneck', 'p-retry', 'p-timeout'];
+
 const place = mkdtempSync(join(tmpdir(), 'breakwater-pack-'));
 const consumer = join(place, 'consumer');
 let passed = 0;
 let failed = 0;
+
+/** Prints the address of each module that is loaded. */
+const tells = `import { writeSync } from 'node:fs'; export async function resolve(name, context, next) { const found = await next(name, context); writeSync(1, found.url + '\\n'); return found; }`;
+const listing = `data:text/javascript,import { register } from 'node:module'; register('data:text/javascript,${encodeURIComponent(encodeURIComponent(tells).replaceAll("'", '%27'))}');`;
 
 function check(what, test) {
   try {
@@ -113,6 +107,13 @@ try {
     check(`require('${name}')`, () => {
       const names = run('node', ['--input-type=commonjs', '-e', `console.log(Object.keys(require('${name}')).join())`]);
       assert(names.trim() !== '', 'it exports nothing');
+    });
+    const own = ownEntry.filter((library) => name === `breakwater/${library}`);
+    check(`import '${name}' loads ${own.length === 0 ? 'none' : 'no other'} of ${ownEntry.join(', ')}`, () => {
+      const loaded = run('node', ['--import', listing, '--input-type=module', '-e', `await import('${name}');`]);
+      assert(loaded.includes('/breakwater/dist/'), 'nothing was listed');
+      const found = ownEntry.filter((library) => loaded.includes(`/node_modules/${library}/`));
+      assert(found.join() === own.join(), `it loaded ${found.join(', ') || 'none'}`);
     });
     for (const path of linked) rmSync(path);
   }

@@ -51,15 +51,15 @@ export class ProcessClock implements LawClock {
   }
 
   async until<T>(promise: PromiseLike<T>): Promise<T> {
-    let settled = false;
-    const note = (): void => void (settled = true);
+    const state = { settled: false };
+    const note = (): void => void (state.settled = true);
     promise.then(note, note);
     await hop();
-    for (let ran = 0; !settled && ran < ENDLESS; ran++) {
+    for (let ran = 0; !state.settled && ran < ENDLESS; ran++) {
       if (vi.getTimerCount() > 0) await vi.advanceTimersToNextTimerAsync();
       await hop();
     }
-    if (!settled) throw new Error(`ProcessClock.until: the promise has not settled, and ${this.pending} timers are set`);
+    if (!state.settled) throw new Error(`ProcessClock.until: the promise has not settled, and ${this.pending} timers are set`);
     return promise;
   }
 }
