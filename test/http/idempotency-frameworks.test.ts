@@ -1,9 +1,14 @@
 import type { AddressInfo } from 'node:net';
 import { serve as serveHono } from '@hono/node-server';
+import { idempotency as express } from 'breakwater/express';
+import { idempotency as fastify } from 'breakwater/fastify';
+import { idempotency as hono } from 'breakwater/hono';
+import { idempotency as koa } from 'breakwater/koa';
+import expressApp, { type ErrorRequestHandler } from 'express';
 import Fastify from 'fastify';
 import { Hono } from 'hono';
 import Koa from 'koa';
-import { expect, onTestFinished, test } from 'vitest';
+import { type Mock, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { Idempotency } from '../../src/http/idempotency/idempotency.ts';
 import { webReply } from '../../src/http/recording/reply.ts';
 import { headOf } from '../../src/http/recording/request-head.ts';
@@ -97,4 +102,59 @@ test('hono: middleware that shows the response it got, and goes on with the one 
   const server = serveHono({ fetch: app.fetch, port: 0 }, listening.open);
   onTestFinished(() => void server.close());
   await twice((await listening.opened).port);
+});
+
+describe.each([[undefined], [null], ['route'], [0]])('trap: a scope function that throws what is no error: %j', (thrown) => {
+  const options = {
+    scope: (): string => {
+      throw thrown;
+    },
+  };
+  const handling = (): Mock<() => string> => vi.fn(() => 'served');
+  const request = { method: 'POST', headers: { 'idempotency-key': '"k"' } };
+
+  // To Express, both `next(undefined)` and `next('route')` mean: go on.
+  test('express does not take it for leave to go on', async () => {
+    const handler = handling();
+    const app = expressApp();
+    const failures: unknown[] = [];
+    app.post('/', express(options), (_req, res) => void res.send(handler()));
+    app.post('/', (_req, res) => void res.send(handler()));
+    app.use(((error, _req, res, _next) => {
+      failures.push(error);
+      res.sendStatus(500);
+    }) satisfies ErrorRequestHandler);
+    const { port } = await serve(app);
+    expect((await ask(port, request)).status).toBe(500);
+    expect(failures).toEqual([expect.objectContaining({ cause: thrown })]);
+    expect(handler).not.toHaveBeenCalled();
+  });
+
+  test('nor does fastify', async () => {
+    const handler = handling();
+    const app = Fastify();
+    app.post('/', { preHandler: fastify(options) }, handler);
+    expect((await app.inject({ url: '/', ...request, method: 'POST' })).statusCode).toBe(500);
+    expect(handler).not.toHaveBeenCalled();
+  });
+
+  // Koa answers to nothing at all that was thrown with nothing at all: the client would wait for ever.
+  test('koa answers all the same', async () => {
+    const handler = handling();
+    const app = new Koa().on('error', () => undefined);
+    app.use(koa(options)).use(handler);
+    const { port } = await serve((req, res) => void app.callback()(req, res));
+    expect((await ask(port, request)).status).toBe(500);
+    expect(handler).not.toHaveBeenCalled();
+  });
+
+  // Hono shows its error handlers nothing but errors.
+  test('hono has its error handler answer', async () => {
+    const handler = handling();
+    const app = new Hono().onError((error, c) => c.json([error.cause], 500));
+    app.use(hono(options)).post('/', (c) => c.text(handler()));
+    const reply = await app.request('/', request);
+    expect([reply.status, await reply.json()]).toEqual([500, [thrown ?? null]]);
+    expect(handler).not.toHaveBeenCalled();
+  });
 });

@@ -3,5 +3,5 @@
  * of which nobody knows whose it is.
  */
 export function errorOf(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error('A guard asked a function, and it threw what is no error', { cause: thrown });
+  return thrown instanceof Error ? thrown : new Error('What was thrown is no error: it is the cause of this one', { cause: thrown });
 }

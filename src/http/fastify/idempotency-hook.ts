@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { errorOf } from '../admission/thrown.ts';
 import { type Decision, Idempotency } from '../idempotency/idempotency.ts';
 import type { IdempotencyOptions } from '../idempotency/options.ts';
 import { sendReply } from '../recording/reply.ts';
@@ -49,6 +48,6 @@ export function idempotencyHook<Req extends Sent>(
       }
       done();
     };
-    void core.decide(request, headOf(request.raw)).then(go, (thrown: unknown) => done(errorOf(thrown)));
+    void core.decide(request, headOf(request.raw)).then(go, done);
   };
 }

@@ -4,6 +4,7 @@ import type { Entrance, Reception } from '../admission/entrance.ts';
 import type { Soon } from '../admission/guard-options.ts';
 import type { Responding, Visit } from '../admission/inbound.ts';
 import type { Turned } from '../admission/response.ts';
+import { errorOf } from '../admission/thrown.ts';
 import { type Answerable, keep, put, responseOf } from './kept-answer.ts';
 import { type Platform, callerOf, hasBegun, respondingOf } from './platform.ts';
 import { WebResponding } from './web-responding.ts';
@@ -69,7 +70,7 @@ export class Passing<Ctx extends HonoContext> {
     } catch (error) {
       this.#value?.fail();
       // Hono's error handlers are shown nothing else.
-      throw error instanceof Error ? error : new Error('Something that is no Error was thrown', { cause: error });
+      throw errorOf(error);
     }
     if (!this.#c.finalized) {
       // Nobody has answered, and Hono complains of that.

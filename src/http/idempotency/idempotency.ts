@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { StoreError } from '../../core/errors.ts';
 import { readOptions } from '../../core/options.ts';
 import { readIdempotencyKey } from '../../fields/idempotency-key.ts';
+import { errorOf } from '../admission/thrown.ts';
 import { Attempt, type Attempting, type Holding, Renewals } from './attempt.ts';
 import { type IdempotencyOptions, type IdempotencySettings, idempotencyFields } from './options.ts';
 import { malformedKey, missingKey, otherRequest, replayOf, stillRunning, storeUnavailable } from './replies.ts';
@@ -49,7 +50,7 @@ export class Idempotency<Req extends object> {
     return this.#settings.methods.includes(method);
   }
 
-  /** Decides on a request. Rejects only with what the user's functions throw. */
+  /** Decides on a request. Rejects only with what the user's functions throw, and always with an error: to frameworks anything else may mean to go on. */
   async decide(req: Req, head: RequestHead): Promise<Decision> {
     if (!this.concerns(head.method) || this.#known.has(req)) return pass;
     this.#known.add(req);
@@ -57,10 +58,14 @@ export class Idempotency<Req extends object> {
     if (field === undefined) return this.#settings.required ? { kind: 'answer', reply: missingKey } : pass;
     const given = readIdempotencyKey(field);
     if (given === undefined) return { kind: 'answer', reply: malformedKey };
-    const key = this.#scoped(req, head, given);
-    const fingerprint = await this.#fingerprint(req, head);
+    let asked: Omit<Holding, 'token'>;
     try {
-      return this.#decided(await this.#begin(key, fingerprint), { key, fingerprint, request: req });
+      asked = { key: this.#scoped(req, head, given), fingerprint: await this.#fingerprint(req, head), request: req };
+    } catch (thrown) {
+      throw errorOf(thrown);
+    }
+    try {
+      return this.#decided(await this.#begin(asked.key, asked.fingerprint), asked);
     } catch (error) {
       this.#report(error);
       return this.#settings.onStoreError === 'open' ? pass : { kind: 'answer', reply: storeUnavailable };
