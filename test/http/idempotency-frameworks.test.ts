@@ -104,6 +104,17 @@ test('hono: middleware that shows the response it got, and goes on with the one 
   await twice((await listening.opened).port);
 });
 
+// The web's Response takes no body with these, not even an empty one: the order would be placed, and its repetition would fail.
+test.each([204, 205, 304])('trap: hono gives an answer of %i again, which has no body', async (status) => {
+  const handler = vi.fn(() => new Response(null, { status, headers: { etag: '"1"' } }));
+  const app = new Hono().use(hono()).post('/', handler);
+  for (const replayed of [null, 'true']) {
+    const reply = await app.request('/', { method: 'POST', headers: { 'idempotency-key': '"k"' } });
+    expect([reply.status, reply.headers.get('etag'), reply.headers.get('idempotency-replayed')]).toEqual([status, '"1"', replayed]);
+  }
+  expect(handler).toHaveBeenCalledOnce();
+});
+
 describe.each([[undefined], [null], ['route'], [0]])('trap: a scope function that throws what is no error: %j', (thrown) => {
   const options = {
     scope: (): string => {

@@ -126,12 +126,17 @@ describe('a request that is repeated', () => {
     expect((await fetched()).equals(bytes)).toBe(true);
   });
 
-  test('an answer without a body has no length either', async () => {
-    const { port } = await shop({}, (_req, res) => res.writeHead(204).end());
+  test.each([
+    [204, undefined],
+    // Nor has this one a body, but it says so (RFC 9110, 15.3.6).
+    [205, '0'],
+    [304, undefined],
+  ])('an answer of %i has no body, and the length %j', async (status, length) => {
+    const { port } = await shop({}, (_req, res) => res.writeHead(status).end());
     await order(port, 'k');
     const again = await order(port, 'k');
-    expect(again).toMatchObject({ status: 204, body: '', headers: { 'idempotency-replayed': 'true' } });
-    expect(again.headers['content-length']).toBeUndefined();
+    expect(again).toMatchObject({ status, body: '', headers: { 'idempotency-replayed': 'true' } });
+    expect(again.headers['content-length']).toBe(length);
   });
 });
 

@@ -5,9 +5,9 @@ import { Alarm } from '../../core/alarm.ts';
 import type { IdempotencySettings } from './options.ts';
 import type { Eventually, IdempotencyStore, StoredOutcome } from './store.ts';
 import { ClientGoneError } from '../admission/inbound.ts';
+import { isBodiless } from '../recording/describing-fields.ts';
 import { interruptionOf, isGone } from '../recording/interruption.ts';
 import { type Recorded, isWhole, lasting } from '../recording/recorded.ts';
-import { isBodiless } from '../recording/reply.ts';
 import { record } from '../recording/recording.ts';
 import { recordWeb } from '../recording/web-recording.ts';
 

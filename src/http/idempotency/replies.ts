@@ -1,7 +1,8 @@
 /** What a request is answered with whose idempotency key says that it must not be carried out. Always the same bodies: they tell nothing of other requests. */
 
 import type { StoredOutcome } from './store.ts';
-import { type Reply, isBodiless } from '../recording/reply.ts';
+import { isBodiless } from '../recording/describing-fields.ts';
+import type { Reply } from '../recording/reply.ts';
 
 export const missingKey: Reply = problem(400, 'Bad Request', 'This request needs a key of its own in the field Idempotency-Key.');
 

@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { Idempotency } from '../idempotency/idempotency.ts';
 import type { IdempotencyOptions } from '../idempotency/options.ts';
-import { type Reply, isBodiless } from '../recording/reply.ts';
+import { isBodiless } from '../recording/describing-fields.ts';
+import type { Reply } from '../recording/reply.ts';
 import { type NodeShaped, headOf } from '../recording/request-head.ts';
 
 /** What is used of Koa's context. */

@@ -4,8 +4,9 @@
  */
 
 import type { ServerResponse } from 'node:http';
+import { isBodiless } from './describing-fields.ts';
 import { Bytes, type Recorded, type RecordingDone, changed, textual } from './recorded.ts';
-import { type ReplyHeaders, isBodiless } from './reply.ts';
+import type { ReplyHeaders } from './reply.ts';
 
 type Method = (...given: readonly unknown[]) => unknown;
 type Name = 'writeHead' | 'write' | 'end' | 'destroy';

@@ -1,6 +1,7 @@
 /** A whole answer that was kept, and how it is given again. */
 
 import { type IncomingMessage, STATUS_CODES, type ServerResponse } from 'node:http';
+import { isBodiless } from './describing-fields.ts';
 
 /** Fields by their lower-case names; one with several lines has several values. */
 export type ReplyHeaders = Readonly<Record<string, string | string[]>>;
@@ -10,11 +11,6 @@ export interface Reply {
   readonly status: number;
   readonly headers: ReplyHeaders;
   readonly body: string | Uint8Array;
-}
-
-/** Whether an answer with this status has no body, and no length of one either. */
-export function isBodiless(status: number): boolean {
-  return status < 200 || status === 204 || status === 304;
 }
 
 /** Sends it on Node's own response. Fields that are there already (CORS, request ids) stay, unless the reply has them, too. */
