@@ -406,6 +406,17 @@ export function stories({ name, field, start }: Adapter): void {
       }
     });
 
+    // With 204, not even a length of 0 may be sent (RFC 9110, 8.6); with 205 that is one of the ways to say that there is nothing (15.3.6).
+    test.each([
+      [204, [undefined]],
+      [205, [undefined, '0']],
+    ])('a fallback of %i has no body, and no length that it may not have', async (status, lengths) => {
+      const { port } = await start({ policies: [limited], options: { fallback: { status } }, handler: () => ({}) });
+      const reply = await ask(port);
+      expect(reply).toMatchObject({ status, body: '', headers: { 'x-degraded': 'fallback' } });
+      expect(lengths).toContain(reply.headers['content-length']);
+    });
+
     test('a fallback that takes its time cannot be overtaken by the handler, and one that fails goes to the error handler', async () => {
       const go = latch();
       const late = latch();

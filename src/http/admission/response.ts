@@ -1,6 +1,7 @@
 /** What a refusal or a timeout is in HTTP: status, fields and body. Pure; every framework's adapter sends the same answer. */
 
 import { OriginDeniedError, RateLimitedError, RejectedError, TimeoutError } from '../../core/errors.ts';
+import { isBodiless } from '../recording/describing-fields.ts';
 
 /** An answer, ready to be sent. */
 export interface Answer {
@@ -76,7 +77,8 @@ export function wordedAs(given: Answer, message: string | object): Answer {
 /** A lesser answer, ready to be sent. It says that it is one, and is not to be kept by caches: the next one may be whole again. */
 export function degradedAnswer({ status = 200, headers = {}, body = '' }: Degraded): Answer {
   const own = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
-  return { status, ...written(body, { 'cache-control': 'no-store', 'x-degraded': 'fallback', ...own }) };
+  const fields = { 'cache-control': 'no-store', 'x-degraded': 'fallback', ...own };
+  return isBodiless(status) ? { status, headers: fields, body: '' } : { status, ...written(body, fields) };
 }
 
 const bodies: Readonly<Record<keyof typeof problems, string>> = {

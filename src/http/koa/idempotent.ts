@@ -1,21 +1,14 @@
 import type { ServerResponse } from 'node:http';
 import { Idempotency } from '../idempotency/idempotency.ts';
 import type { IdempotencyOptions } from '../idempotency/options.ts';
-import { isBodiless } from '../recording/describing-fields.ts';
-import type { Reply } from '../recording/reply.ts';
 import { type NodeShaped, headOf } from '../recording/request-head.ts';
+import { type KoaResponse, give } from './settled-answer.ts';
 
 /** What is used of Koa's context. */
 interface Context extends NodeShaped {
   readonly method: string;
   readonly res: ServerResponse;
-  readonly response: Answering;
-}
-
-interface Answering {
-  status: number;
-  body: unknown;
-  set(field: string, value: string | string[]): void;
+  readonly response: KoaResponse;
 }
 
 /** Middleware that carries requests out once, however often their clients send them. */
@@ -27,7 +20,7 @@ export function idempotent<Ctx extends Context>(
     const { res } = ctx;
     const decision = core.concerns(ctx.method) ? await core.decide(ctx, headOf(ctx)) : undefined;
     if (decision?.kind === 'answer') {
-      if (!res.headersSent) answer(ctx.response, decision.reply);
+      if (!res.headersSent) give(ctx.response, decision.reply);
       return;
     }
     if (decision?.kind === 'run') {
@@ -40,11 +33,4 @@ export function idempotent<Ctx extends Context>(
     }
     await next();
   };
-}
-
-function answer(response: Answering, { status, headers, body }: Reply): void {
-  response.status = status;
-  response.body = typeof body === 'string' ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  for (const [name, value] of Object.entries(headers)) response.set(name, value);
-  if (isBodiless(status)) response.body = null;
 }

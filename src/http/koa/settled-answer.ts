@@ -1,20 +1,26 @@
 /** Answers in Koa's own terms, so that middleware further out (logs, compression, CORS) sees them as it sees any other. */
 
-import { describingFields, isBodiless } from '../recording/describing-fields.ts';
 import type { Answer } from '../admission/response.ts';
+import { describingFields, isBodiless } from '../recording/describing-fields.ts';
+import type { Reply } from '../recording/reply.ts';
 
 /** What is used of Koa's response; the context passes the same things on to it. */
 export interface KoaResponse {
   status: number;
   body: unknown;
-  set(field: string, value: string): void;
+  set(field: string, value: string | string[]): void;
   append(field: string, value: string): void;
   remove(field: string): void;
 }
 
-/** Makes it the answer that is to be sent. Fields of earlier middleware (CORS, security) stay. */
-export function settle(response: KoaResponse, { status, headers, body }: Answer): void {
+/** Makes it the answer that is to be sent, in place of one that was begun. Fields of earlier middleware (CORS, security) stay. */
+export function settle(response: KoaResponse, answer: Answer): void {
   for (const name of describingFields) response.remove(name);
+  give(response, answer);
+}
+
+/** Makes it the answer that is to be sent. Fields that are there already stay, unless the answer has them, too. */
+export function give(response: KoaResponse, { status, headers, body }: Reply): void {
   response.status = status;
   response.body = typeof body === 'string' ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   for (const [name, value] of Object.entries(headers)) response.set(name, value);

@@ -1,17 +1,14 @@
 /** Answers on Node's own response, whatever framework stands on it. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { STATUS_CODES } from 'node:http';
 import type { Answer } from '../admission/response.ts';
 import { describingFields } from '../recording/describing-fields.ts';
+import { sendReply } from '../recording/reply.ts';
 
-/** Sends the answer where nothing has been sent yet. Fields of earlier middleware (CORS, security) stay. */
-export function send(request: IncomingMessage, response: ServerResponse, { status, headers, body }: Answer): void {
+/** Sends the answer where nothing has been sent yet, in place of one that was begun. Fields of earlier middleware (CORS, security) stay. */
+export function send(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
   for (const name of describingFields) response.removeHeader(name);
-  response.statusCode = status;
-  if (request.httpVersionMajor < 2) response.statusMessage = STATUS_CODES[status] ?? '';
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  response.end(body);
+  sendReply(request, response, answer);
 }
 
 /** Gives a response its voice back. */
