@@ -1,0 +1,182 @@
+/**
+ * A bulkhead that does at its high-water mark what bottleneck does with LEAK and BLOCK: no policy of the core lets the oldest call go for a newcomer, or locks
+ * everybody out for a while.
+ */
+
+import { BulkheadFullError, QueueTimeoutError } from '../../core/errors.ts';
+import type { Call } from '../../core/call.ts';
+import type { Mode } from '../../core/mode.ts';
+import { made } from '../../core/made.ts';
+import { readOptions } from '../../core/options.ts';
+import { type Failure, refuse } from '../../core/outcome.ts';
+import { type Handler, type PlainData, mountAlone } from '../../core/policy.ts';
+import type { Scope } from '../../core/scope.ts';
+import type { Gate } from '../../core/stage.ts';
+import {
+  type Bulkhead,
+  type BulkheadOptions,
+  type BulkheadSettings,
+  type BulkheadSnapshot,
+  bulkheadFields,
+} from '../../policies/bulkhead.ts';
+import { describeQueue, queueRules } from '../../stores/slots/queue-options.ts';
+import { SharedSlots, type Slot, type Waiting } from '../../stores/slots/shared-slots.ts';
+import { SlotGate, slotWords } from '../../stores/slots/slot-gate.ts';
+
+/** What happens to a call that finds the queue full. */
+export interface HighWaterMark {
+  /** How many may wait. */
+  readonly highWater: number;
+  /**
+   * How long (ms) nobody is let in after a call that found the queue full, all who wait are let go, and every call that comes meanwhile begins that time anew (BLOCK).
+   * `undefined`: of those who rank lowest, and no higher than the newcomer, the one that waits longest is let go (LEAK).
+   */
+  readonly penalty: number | undefined;
+}
+
+/** A bulkhead with such a mark. @throws OptionsError if an option is wrong */
+export function overflowing(options: Omit<BulkheadOptions, 'maxQueue' | 'whenFull'>, mark: HighWaterMark): Bulkhead {
+  return new OverflowingBulkhead(
+    readOptions('bulkhead', bulkheadFields, { ...options, maxQueue: Number.MAX_SAFE_INTEGER }, ...queueRules),
+    mark,
+  );
+}
+
+class OverflowingBulkhead extends SharedSlots implements Bulkhead {
+  readonly kind = 'bulkhead';
+  readonly name: string | undefined;
+  readonly mode: Mode;
+  readonly tracks = true;
+  readonly mark: HighWaterMark;
+  readonly settings: BulkheadSettings;
+  /** Nobody is let in up to this time, ms. */
+  blockedUntil = -Infinity;
+
+  constructor(settings: BulkheadSettings, mark: HighWaterMark) {
+    super(settings.maxConcurrent, settings);
+    this.settings = settings;
+    this.mark = mark;
+    this.name = settings.name;
+    this.mode = settings.mode;
+  }
+
+  gate(scope: Scope): Gate {
+    this.join(scope);
+    return new OverflowingGate(this, scope);
+  }
+
+  mount(next: Handler, scope: Scope): Handler {
+    return mountAlone(this, next, scope);
+  }
+
+  /** Nobody holds or waits for a slot, and there are as many as at first. */
+  atRest(): boolean {
+    return this.active + this.queued === 0 && this.slots.limit === this.settings.maxConcurrent;
+  }
+
+  resize(maxConcurrent: number): void {
+    const from = this.slots.limit;
+    readOptions('bulkhead.resize', { maxConcurrent: bulkheadFields.maxConcurrent }, { maxConcurrent });
+    this.setLimit(maxConcurrent);
+    this.audience.emit('bulkhead.resized', 'info', undefined, { from, to: maxConcurrent });
+  }
+
+  snapshot(): BulkheadSnapshot {
+    return { maxConcurrent: this.slots.limit, maxQueue: this.mark.highWater, ...this.reading() };
+  }
+
+  describe(): PlainData {
+    const { maxConcurrent, releaseOn } = this.settings;
+    const { highWater: maxQueue, penalty } = this.mark;
+    const whenFull = penalty === undefined ? { whenFull: 'evict-oldest' } : { whenFull: 'block', penalty };
+    return { maxConcurrent, ...describeQueue(this.settings), maxQueue, ...whenFull, releaseOn };
+  }
+}
+
+class OverflowingGate extends SlotGate {
+  readonly #bulkhead: OverflowingBulkhead;
+  /** In which order those came who wait: time does not tell, where several come in one tick. */
+  readonly #arrivals = new WeakMap<Call, number>();
+  #arrived = 0;
+
+  constructor(bulkhead: OverflowingBulkhead, scope: Scope) {
+    super(bulkhead, scope, words, bulkhead.settings.releaseOn === 'settle' ? 'work' : undefined);
+    this.#bulkhead = bulkhead;
+  }
+
+  override enter(call: Call, now: number): Slot | Failure | Promise<Slot | Failure> {
+    const { blockedUntil, mark } = this.#bulkhead;
+    if (mark.penalty === undefined || now > blockedUntil) return super.enter(call, now);
+    this.#bulkhead.refused++;
+    return this.#refusal(call, this.#block(mark.penalty));
+  }
+
+  /** Asked about calls that found no slot and are about to wait. */
+  protected override barrier = (call: Call, wants: Slot['wants']): string | undefined => {
+    const { slots, mark } = this.#bulkhead;
+    if (slots.queued >= mark.highWater) {
+      if (mark.penalty !== undefined) return this.#block(mark.penalty);
+      const victim = this.#oldestOfTheLowest();
+      if (victim === undefined || rankOf(victim.wants) > rankOf(wants))
+        return `its queue of ${mark.highWater} is full of calls that rank higher`;
+      this.#drop(victim, 'gave the place of the call that waited longest to a newcomer (LEAK), so the work never ran');
+    }
+    this.#arrivals.set(call, this.#arrived++);
+    return undefined;
+  };
+
+  /** Lets everybody go who waits, and nobody in for so long. */
+  #block(penalty: number): string {
+    this.#bulkhead.blockedUntil = this.scope.clock.now() + penalty;
+    const all: Waiting[] = [];
+    this.#bulkhead.slots.line.some((waiting) => all.push(waiting) === 0);
+    // From the end: if the first one went before the others, its slots would go to the next.
+    for (const waiting of all.reverse())
+      this.#drop(waiting, 'let everybody go who waited when a call found its queue full (BLOCK), so the work never ran');
+    return `lets nobody in until no call has come for ${penalty} ms (BLOCK)`;
+  }
+
+  #oldestOfTheLowest(): Waiting | undefined {
+    const { line } = this.#bulkhead.slots;
+    const lowest = line.least;
+    if (lowest === undefined) return line.oldest;
+    let oldest = lowest;
+    line.some((waiting) => {
+      if (rankOf(waiting.wants) === rankOf(lowest.wants) && this.#arrivalOf(waiting) < this.#arrivalOf(oldest)) oldest = waiting;
+      return false;
+    });
+    return oldest;
+  }
+
+  #arrivalOf({ owner }: Waiting): number {
+    return this.#arrivals.get(owner) ?? 0;
+  }
+
+  /** Ends a wait as an abort would, with a refusal. */
+  #drop(waiting: Waiting, why: string): void {
+    const { owner } = waiting;
+    const waited = this.waited(waiting);
+    const { waiter } = owner;
+    owner.waiter = undefined;
+    this.#bulkhead.evicted++;
+    waiter?.(this.#refusal(owner, why));
+    if (this.scope.listening) this.scope.emit('bulkhead.evicted', 'warn', owner, { waited });
+  }
+
+  #refusal({ key }: Call, why: string): Failure {
+    const { pipeline, policy, stack } = this.scope;
+    return refuse(made(BulkheadFullError, `${pipeline}: ${policy} ${why}`, { pipeline, policy, key }, stack));
+  }
+}
+
+function rankOf(wants: Slot['wants']): number {
+  return wants?.rank ?? 0;
+}
+
+const words = slotWords('maxConcurrent', BulkheadFullError, QueueTimeoutError, {
+  queued: { type: 'bulkhead.queued', level: 'debug' },
+  admitted: { type: 'bulkhead.admitted', level: 'debug' },
+  'timed-out': { type: 'bulkhead.timed-out', level: 'warn' },
+  shed: { type: 'bulkhead.shed', level: 'warn' },
+  evicted: { type: 'bulkhead.evicted', level: 'warn' },
+});

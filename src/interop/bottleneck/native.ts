@@ -1,0 +1,161 @@
+import type { Call } from '../../core/call.ts';
+import { systemClock, wallTime } from '../../core/clock.ts';
+import { OptionsError } from '../../core/errors.ts';
+import type { PolicyOptions } from '../../core/mode.ts';
+import { readOptions, show } from '../../core/options.ts';
+import { type Bulkhead, type BulkheadOptions, bulkhead } from '../../policies/bulkhead.ts';
+import { type FixedWindow, fixedWindow } from '../../policies/fixed-window.ts';
+import { type LeakyBucket, leakyBucket } from '../../policies/leaky-bucket.ts';
+import { type RacingTimeout, timeout } from '../../policies/timeout.ts';
+import { type TokenBucket, tokenBucket } from '../../policies/token-bucket.ts';
+import {
+  type BottleneckJobOptions,
+  type BottleneckJobSettings,
+  type BottleneckLimiterOptions,
+  type BottleneckSettings,
+  bottleneckFields,
+  bottleneckJobFields,
+} from './fields.ts';
+import { BLOCK, OVERFLOW, OVERFLOW_PRIORITY, bounds, gaps } from './native-gaps.ts';
+import { overflowing } from './native-overflow.ts';
+
+/** What {@link fromBottleneckOptions} makes: gates, all of them. */
+export type NativeBottleneck = Bulkhead | FixedWindow | TokenBucket | LeakyBucket | RacingTimeout;
+
+/** What nobody bounds. Bottleneck's queue has no end unless it has a `highWater`. */
+const ENDLESS = Number.MAX_SAFE_INTEGER;
+/** Tokens that a reservoir may grow to which nobody bounds: as many as can be told from one more. */
+const BOUNDLESS = 2 ** 30;
+
+/**
+ * Native policies for the options of a bottleneck, outermost first, to be spread into `pipeline([…])`: a bulkhead for `maxConcurrent`, a fixed window or token bucket for the
+ * `reservoir`, a leaky bucket for `minTime`, a timeout for `expiration`. Each is there only if its option is.
+ *
+ * In this order, because bottleneck hands out places and what is in the reservoir first, holds both while it waits for `minTime`, and counts the expiration from the start of the work.
+ * As there, calls wait without bound unless there is a `highWater`. What differs is listed in "Come from bottleneck".
+ *
+ * @param options - of the limiter
+ * @param job - of its jobs, the same for all or asked of the call
+ * @throws OptionsError if an option is wrong, or one has no native equal
+ *
+ * @example
+ * ```ts
+ * import { pipeline } from 'breakwater';
+ * import { fromBottleneckOptions } from 'breakwater/bottleneck';
+ *
+ * const mails = pipeline([...fromBottleneckOptions({ maxConcurrent: 5, minTime: '20ms', highWater: 100, strategy: 2 })]);
+ * console.log(mails.layers.map(({ name }) => name)); // => ['bulkhead', 'leaky-bucket']
+ * console.log(await mails.execute(() => 'sent')); // => 'sent'
+ * ```
+ */
+export function fromBottleneckOptions(
+  options: BottleneckLimiterOptions & PolicyOptions = {},
+  job: BottleneckJobOptions = {},
+): NativeBottleneck[] {
+  noBatcher(options);
+  const settings = readOptions('fromBottleneckOptions', bottleneckFields, options, ...gaps);
+  const jobs = readOptions('fromBottleneckOptions.job', bottleneckJobFields, job, ({ id }) =>
+    id === undefined
+      ? undefined
+      : { path: 'id', expected: 'none: calls have no ids, and two may be alike. Or keep bottleneckLimiter', got: show(id) },
+  );
+  const name = jobs.name ?? settings.name ?? settings.id;
+  const mode = job.mode === undefined ? settings.mode : jobs.mode;
+  const called = (part: string): PolicyOptions => (name === undefined ? { mode } : { name: `${name}-${part}`, mode });
+  return [
+    ...slots(settings, jobs, called('slots')),
+    ...reservoir(settings, jobs, called('reservoir')),
+    ...spacing(settings, called('spacing')),
+    ...expiration(jobs, called('expiration')),
+  ];
+}
+
+/** Options of a Batcher are no mistake in spelling. */
+function noBatcher(options: unknown): void {
+  const given = Object(options) as Readonly<Record<string, unknown>>;
+  for (const name of ['maxTime', 'maxSize']) {
+    if (!Object.hasOwn(given, name)) continue;
+    const expected =
+      'none: it is an option of Bottleneck.Batcher, which limits nothing. Keep the Batcher; what it flushes can go through a pipeline';
+    throw new OptionsError([{ path: `fromBottleneckOptions.${name}`, expected, got: show(given[name]) }]);
+  }
+}
+
+function slots(settings: BottleneckSettings, job: BottleneckJobSettings, common: PolicyOptions): Bulkhead[] {
+  const { maxConcurrent, highWater = Infinity, strategy, minTime } = settings;
+  if (!bounds(maxConcurrent) || job.weight === 0) return [];
+  const priority = priorityOf(job);
+  const options: BulkheadOptions = {
+    maxConcurrent,
+    weight: slotsOf(job),
+    ...(priority !== false && { priority, aging: Infinity }), // as there, who ranks low may wait for ever
+    ...common,
+  };
+  // One that can never run is refused; the others wait where the limit may still be raised.
+  const maxQueue = maxConcurrent === 0 ? 0 : Math.min(highWater, ENDLESS);
+  if (strategy === BLOCK && highWater < Infinity)
+    return [overflowing(options, { highWater, penalty: settings.penalty ?? (15 * minTime || 5000) })];
+  const evicts = strategy === OVERFLOW_PRIORITY && maxQueue > 0 && maxQueue < ENDLESS && priority !== false;
+  if (strategy === OVERFLOW || strategy === OVERFLOW_PRIORITY || maxQueue === 0 || maxQueue === ENDLESS)
+    return [bulkhead({ ...options, maxQueue, ...(evicts && { whenFull: 'evict-lowest' }) })];
+  return [overflowing(options, { highWater, penalty: undefined })];
+}
+
+function reservoir(settings: BottleneckSettings, job: BottleneckJobSettings, common: PolicyOptions): (FixedWindow | TokenBucket)[] {
+  const { reservoir: initial, maxConcurrent, highWater = Infinity } = settings;
+  if (!bounds(initial) || job.weight === 0) return [];
+  const cost = costOf(job);
+  const queue = bounds(maxConcurrent) ? Infinity : highWater; // those who have slots wait here past the high-water mark
+  const terms = { ...(cost !== undefined && { cost }), maxWait: highWater === 0 ? 0 : Infinity, maxQueue: queue, ...common };
+  const { reservoirRefreshInterval, reservoirIncreaseInterval, reservoirRefreshAmount, reservoirIncreaseMaximum = BOUNDLESS } = settings;
+  const window = (reservoirRefreshInterval ?? reservoirIncreaseInterval) as number;
+  const amount = (reservoirRefreshAmount ?? settings.reservoirIncreaseAmount) as number;
+  if (reservoirRefreshInterval === undefined && amount < reservoirIncreaseMaximum) {
+    const burst = Math.min(reservoirIncreaseMaximum, BOUNDLESS);
+    return [tokenBucket({ rate: amount, per: window, burst, initial: Math.min(initial, burst), ...terms })];
+  }
+  const limit = reservoirRefreshInterval === undefined ? reservoirIncreaseMaximum : amount;
+  // Bottleneck's windows follow one another from when the limiter was made.
+  const filled = fixedWindow({ limit, window, aligned: wallTime(systemClock) % window, ...terms });
+  if (initial < limit) filled.penalize(limit - initial);
+  return [filled];
+}
+
+function spacing({ minTime, highWater }: BottleneckSettings, common: PolicyOptions): LeakyBucket[] {
+  if (minTime === 0) return [];
+  const patience = highWater === 0 ? { maxQueueTime: 0 } : { maxQueueTime: Infinity, burst: ENDLESS };
+  return [leakyBucket({ rate: 1, per: minTime, maxQueue: Infinity, cost: 1, ...patience, ...common })];
+}
+
+function expiration({ expiration: given }: BottleneckJobSettings, common: PolicyOptions): RacingTimeout[] {
+  if (given === undefined) return [];
+  const after = typeof given === 'number' ? lasting(given) : (call: Call): number => lasting(given(call));
+  return [timeout({ after, ...common })];
+}
+
+/** A timeout of 0 ms is over before it begins; `null` is none. */
+function lasting(ms: number | null | undefined): number {
+  return Math.max(ms ?? Infinity, 0.001);
+}
+
+/** Which call goes first. Without a word on that, what the calls say: the same order as with the numbers that bottleneckLimiter gives them. */
+function priorityOf({ priority }: BottleneckJobSettings): boolean | ((call: Call) => number) {
+  if (priority === undefined) return true;
+  return typeof priority === 'number' ? false : (call) => -numbered(priority(call));
+}
+
+/** As bottleneck reads it: what is no whole number is 5, the others are brought within 0 to 9. */
+function numbered(priority: unknown): number {
+  return Number.isInteger(priority) ? Math.min(Math.max(priority as number, 0), 9) : 5;
+}
+
+/** A call takes one slot at least, and whole ones. */
+function slotsOf({ weight }: BottleneckJobSettings): number | ((call: Call) => number) {
+  if (typeof weight === 'number') return weight;
+  return (call) => Math.max(1, Math.ceil(weight?.(call) ?? call.cost));
+}
+
+/** `undefined`: what the call says. */
+function costOf({ weight }: BottleneckJobSettings): number | ((call: Call) => number) | undefined {
+  return typeof weight === 'function' ? (call) => weight(call) ?? call.cost : weight;
+}
