@@ -4,6 +4,7 @@ import type { Entrance, Reception } from '../admission/entrance.ts';
 import type { Soon } from '../admission/guard-options.ts';
 import type { Responding, Visit } from '../admission/inbound.ts';
 import type { Turned } from '../admission/response.ts';
+import { Serving } from '../admission/serving.ts';
 import { errorOf } from '../admission/thrown.ts';
 import { type Answerable, keep, put, responseOf } from './kept-answer.ts';
 import { type Platform, callerOf, hasBegun, respondingOf } from './platform.ts';
@@ -47,10 +48,7 @@ export class Passing<Ctx extends HonoContext> {
   readonly #value: WebResponding | undefined;
   #asked = false;
   #passed = false;
-  #served = false;
-  /** The answer in place of the handler's, once its time is up. */
-  #instead: Promise<void> | undefined = undefined;
-  #wake = (): void => undefined;
+  #serving: Serving | undefined = undefined;
 
   constructor(ways: Ways<Ctx>, c: Ctx) {
     this.#ways = ways;
@@ -131,20 +129,8 @@ export class Passing<Ctx extends HonoContext> {
     this.#passed = true;
     c.set('breakwater', visit);
     for (const name in fields) c.header(name, fields[name] as string);
-    const serving = rest();
-    const served = (): void => {
-      this.#served = true;
-    };
-    // One that was answered for may fail, and nobody asks any more.
-    serving.then(served, served);
-    const expired = new Promise<void>((resolve) => (this.#wake = resolve));
-    try {
-      await Promise.race([serving, expired]);
-    } catch (error) {
-      if (this.#instead === undefined) throw error;
-    }
-    if (this.#instead !== undefined) await this.#instead;
-    else this.#show(visit, fields);
+    this.#serving ??= new Serving();
+    if (await this.#serving.through(rest())) this.#show(visit, fields);
   }
 
   /** The handler's response is there. */
@@ -167,16 +153,14 @@ export class Passing<Ctx extends HonoContext> {
 
   /** The handler is running, and its time is up. If its answer has begun it is left to end. */
   #expire(turned: Soon<Turned | undefined>, error: unknown): void {
-    if (this.#served || hasBegun(this.#c)) return;
-    this.#instead = this.#answerInstead(turned, error);
-    this.#instead.catch(() => undefined);
-    this.#wake();
+    const serving = (this.#serving ??= new Serving());
+    if (!serving.over && !hasBegun(this.#c)) serving.replace(this.#answerInstead(serving, turned, error));
   }
 
   /** From here on the handler must not answer, also if the answer is not there yet. */
-  async #answerInstead(turned: Soon<Turned | undefined>, error: unknown): Promise<void> {
+  async #answerInstead(serving: Serving, turned: Soon<Turned | undefined>, error: unknown): Promise<void> {
     const c = this.#c;
-    const release = keep(c, () => !this.#served);
+    const release = keep(c, () => !serving.over);
     try {
       if (turned instanceof Promise) put(c, responseOf(c, placeholder));
       const late = turned instanceof Promise ? await turned : turned;

@@ -6,7 +6,8 @@ import type { Soon } from '../admission/guard-options.ts';
 import type { Visit } from '../admission/inbound.ts';
 import { mute, send } from '../middleware/raw-response.ts';
 import type { Turned } from '../admission/response.ts';
-import { type KoaResponse, type Unseal, seal, settle } from './settled-answer.ts';
+import { Serving } from '../admission/serving.ts';
+import { type KoaResponse, seal, settle } from './settled-answer.ts';
 
 /** What is used of Koa's context. */
 export interface KoaContext {
@@ -30,12 +31,7 @@ export class Passing<Ctx extends KoaContext> {
   readonly #ctx: Ctx;
   #asked = false;
   #passed = false;
-  #served = false;
-  #serving: Promise<unknown> | undefined = undefined;
-  /** The answer in place of the handler's, once its time is up. */
-  #instead: Promise<void> | undefined = undefined;
-  #wake = (): void => undefined;
-  #unseal: Unseal = () => undefined;
+  #serving: Serving | undefined = undefined;
 
   constructor(entrance: Entrance<Ctx>, handler: KoaHandler<Ctx> | undefined, ctx: Ctx) {
     this.#entrance = entrance;
@@ -89,50 +85,35 @@ export class Passing<Ctx extends KoaContext> {
     this.#passed = true;
     req.breakwater = visit;
     Object.assign(state as object, { breakwater: visit });
-    const serving = rest();
-    this.#serving = serving;
-    const served = (): void => {
-      this.#served = true;
-      this.#unseal();
-    };
-    // One that was answered for may fail, and nobody asks any more.
-    serving.then(served, served);
-    const expired = new Promise<void>((resolve) => (this.#wake = resolve));
-    try {
-      await Promise.race([serving, expired]);
-    } catch (error) {
-      if (this.#instead === undefined) throw error;
-    }
-    if (this.#instead !== undefined) await this.#instead;
-    else if (!this.#served) await serving;
+    this.#serving ??= new Serving();
+    await this.#serving.through(rest());
   }
 
   /** The handler is running, and its time is up. If its answer has begun it is left to end. */
   #expire(turned: Soon<Turned | undefined>, error: unknown): void {
-    if (this.#served || this.#ctx.res.headersSent) return;
-    this.#instead = this.#answerInstead(turned, error);
-    this.#instead.catch(() => undefined);
-    this.#wake();
+    const serving = (this.#serving ??= new Serving());
+    if (!serving.over && !this.#ctx.res.headersSent) serving.replace(this.#answerInstead(serving, turned, error));
   }
 
   /** Puts the answer in place of what the handler has made of it so far, and of what it will. */
-  async #answerInstead(turned: Soon<Turned | undefined>, error: unknown): Promise<void> {
+  async #answerInstead(serving: Serving, turned: Soon<Turned | undefined>, error: unknown): Promise<void> {
     const { response, res } = this.#ctx;
     const late = turned instanceof Promise ? await turned : turned;
     // The handler has begun to answer by itself while that was waited for.
     if (res.headersSent) {
-      await this.#serving;
+      await serving.rest;
       return;
     }
     if (late === undefined) throw error;
     const answering = this.#answer(late, () => Promise.resolve());
     if (answering instanceof Promise) await answering;
-    if (this.#served) return;
+    if (serving.over) return;
     if (res.writableEnded) mute(res);
     else {
-      this.#unseal = seal(response, late);
+      const unseal = seal(response, late);
+      serving.rest?.then(unseal, unseal);
       res.once('close', () => {
-        if (!this.#served) mute(res);
+        if (!serving.over) mute(res);
       });
     }
   }

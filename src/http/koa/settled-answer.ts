@@ -27,16 +27,15 @@ export function give(response: KoaResponse, { status, headers, body }: Reply): v
   if (isBodiless(status)) response.body = null;
 }
 
-/** Lets others write to the response again. */
-export type Unseal = () => void;
-
 const parts = ['status', 'message', 'body', 'type', 'length', 'etag', 'lastModified'];
 
 /**
  * Keeps the answer as it is, whatever is still written to the response; only fields that it does not have can be added. A handler that was answered for holds
  * the same context as everybody else, and does not know.
+ *
+ * @returns what lets others write to the response again
  */
-export function seal(response: KoaResponse, { headers }: Pick<Answer, 'headers'>): Unseal {
+export function seal(response: KoaResponse, { headers }: Pick<Answer, 'headers'>): () => void {
   const own = Object.getPrototypeOf(response) as KoaResponse;
   const kept = (field: string): boolean => describingFields.includes(field) || Object.hasOwn(headers, field);
   const others =
