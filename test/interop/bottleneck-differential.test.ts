@@ -1,15 +1,36 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import Bottleneck from 'bottleneck';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
-import { type Job, type Options, bare, courses, decisions, native, useFreeHops } from './bottleneck-side-by-side.ts';
+import { describe, expect, test, vi } from 'vitest';
+import { BulkheadFullError, RateLimitedError } from '../../src/core/errors.ts';
+import { pipeline } from '../../src/core/pipeline.ts';
+import { fromBottleneckOptions } from '../../src/interop/bottleneck/native.ts';
+import { bulkhead } from '../../src/policies/bulkhead.ts';
+import { perKey } from '../../src/policies/per-key.ts';
+import { retry } from '../../src/policies/retry.ts';
+import { timeout } from '../../src/policies/timeout.ts';
+import { hop } from '../../src/testing/hop.ts';
+import { rows } from './bottleneck-differences.ts';
+import {
+  type Job,
+  type Options,
+  bare,
+  courses,
+  decisions,
+  jobOptions,
+  native,
+  pass,
+  piped,
+  useFreeHops,
+} from './bottleneck-side-by-side.ts';
 
 useFreeHops();
 
 const { LEAK, OVERFLOW, OVERFLOW_PRIORITY, BLOCK } = Bottleneck.strategy as unknown as Readonly<Record<string, 1 | 2 | 3 | 4>>;
 
-async function both(options: Options, jobs: readonly Job[]) {
+async function both(options: Options, jobs: readonly Job[], how: Parameters<typeof courses>[2] = {}) {
   const limiter = new Bottleneck({ ...options });
-  const [theirs, ours] = await courses([bare(limiter), native(options)], jobs);
+  const [theirs, ours] = await courses([bare(limiter), native(options)], jobs, how);
   await limiter.disconnect(); // or its heart would beat on
   if (theirs === undefined || ours === undefined) throw new Error('nobody ran');
   return { theirs, ours };
@@ -164,3 +185,273 @@ describe('the same decisions as the package, on any traffic', () => {
     await fc.assert(fc.asyncProperty(options as fc.Arbitrary<Options>, jobs(), agree), { numRuns: 100 });
   });
 });
+
+/** What `rows` say, on both sides. */
+const shown: Readonly<Record<(typeof rows)[number]['Difference'], () => Promise<void>>> = {
+  'Work that goes on after its expiration': async () => {
+    const jobs = burst(4, 1000, { expiration: 50 });
+    const { theirs, ours } = await both({ maxConcurrent: 1 }, jobs, { heedless: true });
+    expect([theirs.peak, ours.peak]).toEqual([4, 1]);
+    expect(answers(ours)).toEqual(answers(theirs));
+    expect([starts(theirs), starts(ours)]).toEqual([
+      [0, 50, 100, 150],
+      [0, 1000, 2000, 3000],
+    ]);
+    const [alike] = await courses(
+      [piped([bulkhead({ maxConcurrent: 1, maxQueue: 9, releaseOn: 'timeout' }), timeout({ after: 50 })])],
+      jobs,
+      { heedless: true },
+    );
+    expect(alike?.fates).toEqual(theirs.fates);
+  },
+
+  Retries: async () => {
+    const limiter = new Bottleneck({ minTime: 200 });
+    limiter.on('failed', (_, { retryCount }) => (retryCount < 3 ? 0 : undefined));
+    const again = () => retry({ maxAttempts: 4, backoff: () => 0, when: ({ ok }) => !ok, budget: false });
+    const inside = pipeline([...fromBottleneckOptions({ minTime: 200 }), again()]);
+    const outside = pipeline([again(), ...fromBottleneckOptions({ minTime: 200 })]);
+    const begun = Date.now();
+    const attempts = async (run: (work: () => Promise<void>) => PromiseLike<unknown>) => {
+      const times: number[] = [];
+      void Promise.resolve(run(() => Promise.reject(new Error(`at ${times.push(Date.now() - begun)}`)))).catch(() => undefined);
+      await pass(1000);
+      return times.map((time) => time - (times[0] as number));
+    };
+    expect(await attempts((work) => limiter.schedule(work))).toEqual([0, 0, 0, 0]);
+    expect(await attempts((work) => inside.execute(work))).toEqual([0, 0, 0, 0]);
+    expect(await attempts((work) => outside.execute(work))).toEqual([0, 200, 400, 600]);
+  },
+
+  'A queue above its mark': async () => {
+    const options = { maxConcurrent: 3, highWater: 1, strategy: OVERFLOW } as const;
+    const weights = [2, 2, 1, 2, 2, 2].map((weight) => ({ at: 0, takes: 101, weight }));
+    const { theirs, ours } = await both(options, weights);
+    expect(answers(theirs)).toEqual(['done', 'done', 'done', 'done', 'done', 'done']);
+    expect(answers(ours)).toEqual(['done', 'done', 'refused', 'refused', 'refused', 'refused']);
+    const limiter = new Bottleneck({ maxConcurrent: 1, highWater: 9 });
+    const add = async (n: number) => {
+      for (let i = 0; i < n; i++) void limiter.schedule(() => new Promise<void>(() => undefined));
+      await pass(0);
+    };
+    await add(6);
+    await limiter.updateSettings({ highWater: 3 });
+    await add(20);
+    expect(limiter.queued()).toBe(25);
+  },
+
+  'When a reservoir is refilled': async () => {
+    const { theirs, ours } = await both({ reservoir: 1, reservoirRefreshInterval: 50, reservoirRefreshAmount: 1 }, burst(4, 1));
+    expect([starts(theirs), starts(ours)]).toEqual([
+      [0, 250, 500, 750],
+      [0, 50, 100, 150],
+    ]);
+  },
+
+  'How a reservoir is increased': async () => {
+    const options = { reservoir: 2, reservoirIncreaseInterval: 1000, reservoirIncreaseAmount: 2, reservoirIncreaseMaximum: 4 };
+    const { theirs, ours } = await both(options, burst(6, 1));
+    expect([starts(theirs), starts(ours)]).toEqual([
+      [0, 0, 1000, 1000, 2000, 2000],
+      [0, 0, 500, 1000, 1500, 2000],
+    ]);
+  },
+
+  'A weight that no refill covers': async () => {
+    const options = { reservoir: 2, reservoirRefreshInterval: 1000, reservoirRefreshAmount: 2 };
+    const { theirs, ours } = await both(options, [{ at: 0, takes: 1, weight: 3 }, ...at(0, 0)], { patience: 10_000 });
+    expect(answers(theirs)).toEqual([undefined, undefined, undefined]);
+    expect(answers(ours)).toEqual(['refused', 'done', 'done']);
+    const { error } = (await pipeline(fromBottleneckOptions(options)).executeOutcome(() => 'ran', { cost: 3 })) as {
+      error: RateLimitedError;
+    };
+    expect(error).toBeInstanceOf(RateLimitedError);
+    expect(error.retryAfter).toBe(Infinity);
+  },
+
+  'Weights of nothing': async () => {
+    const jobs = [
+      { at: 0, takes: 101 },
+      { at: 1, takes: 1, weight: 0 },
+    ];
+    const { theirs, ours } = await both({ maxConcurrent: 1 }, jobs);
+    expect([starts(theirs), starts(ours)]).toEqual([
+      [0, 1],
+      [0, 101],
+    ]);
+    const [alike] = await courses([piped(fromBottleneckOptions({ maxConcurrent: 1 }, { weight: 0 }))], jobs);
+    expect(starts(alike)).toEqual([0, 1]);
+  },
+
+  'Priority in the wait for the reservoir': async () => {
+    const options = { reservoir: 1, reservoirRefreshInterval: 1000, reservoirRefreshAmount: 1 };
+    const jobs = [5, 9, 0].map((priority) => ({ at: 0, takes: 1, priority }));
+    const { theirs, ours } = await both(options, jobs);
+    expect([theirs.order, ours.order]).toEqual([
+      [0, 2, 1],
+      [0, 1, 2],
+    ]);
+  },
+
+  'The queue in front of both slots and reservoir': async () => {
+    const options = {
+      maxConcurrent: 2,
+      highWater: 1,
+      strategy: OVERFLOW,
+      reservoir: 1,
+      reservoirRefreshInterval: 1000,
+      reservoirRefreshAmount: 1,
+    } as const;
+    const { theirs, ours } = await both(options, burst(4, 1));
+    expect(answers(theirs)).toEqual(['done', 'done', 'refused', 'refused']);
+    expect(answers(ours)).toEqual(['done', 'done', 'done', 'refused']);
+  },
+
+  'OVERFLOW_PRIORITY among equals': async () => {
+    const options = { maxConcurrent: 1, highWater: 2, strategy: OVERFLOW_PRIORITY } as const;
+    const { theirs, ours } = await both(
+      options,
+      [5, 8, 8, 1].map((priority) => ({ at: 0, takes: 1, priority })),
+    );
+    expect(answers(theirs)).toEqual(['done', 'refused', 'done', 'done']);
+    expect(answers(ours)).toEqual(['done', 'done', 'refused', 'done']);
+  },
+
+  'The first start after BLOCK': async () => {
+    const options = { maxConcurrent: 1, highWater: 1, strategy: BLOCK, minTime: 100, penalty: 500 } as const;
+    const { theirs, ours } = await both(options, [...burst(3, 10), ...at(501)]);
+    expect(answers(ours)).toEqual(answers(theirs));
+    expect([theirs.fates[3]?.started, ours.fates[3]?.started]).toEqual([600, 501]);
+  },
+
+  'A caller that gives up': async () => {
+    const options = { maxConcurrent: 1 };
+    const limiter = new Bottleneck(options);
+    const limited = pipeline(fromBottleneckOptions(options));
+    const caller = new AbortController();
+    let ran = 0;
+    const work = () => new Promise<void>((resolve) => setTimeout(resolve, 100 + ran++));
+    for (let i = 0; i < 2; i++) void limiter.schedule(work);
+    const calls = [1, 2].map(() => limited.executeOutcome(work, { signal: caller.signal }));
+    await pass(0);
+    caller.abort('left');
+    expect((await Promise.all(calls)).map((outcome) => !outcome.ok && outcome.error)).toEqual(['left', 'left']);
+    expect([limiter.queued(), limited.snapshot().policies[0]?.['queued']]).toEqual([1, 0]);
+    await pass(1000);
+    expect(ran).toBe(3); // two of bottleneck's, and the one call that ran when its caller left
+  },
+
+  'A call from inside the work': async () => {
+    const options = { maxConcurrent: 1 };
+    const limiter = new Bottleneck(options);
+    const limited = pipeline(fromBottleneckOptions(options));
+    let ended = false;
+    void limiter.schedule(() => limiter.schedule(() => Promise.resolve())).then(() => (ended = true));
+    const outcome = await limited.executeOutcome(() => limited.execute(() => 'inner'));
+    await pass(60_000);
+    expect(ended).toBe(false);
+    expect(outcome).toMatchObject({ ok: false, error: expect.any(BulkheadFullError) as unknown });
+  },
+
+  'The context of queued work': async () => {
+    const tenants = new AsyncLocalStorage<number>();
+    const limiter = new Bottleneck({ maxConcurrent: 2 });
+    const limited = pipeline(fromBottleneckOptions({ maxConcurrent: 2 }));
+    const strangers = async (run: (work: () => Promise<number>) => PromiseLike<unknown>) => {
+      let wrong = 0;
+      const calls = Array.from({ length: 10 }, (_, tenant) =>
+        tenants.run(tenant, () =>
+          run(async () => {
+            if (tenants.getStore() !== tenant) wrong++;
+            await new Promise<void>((resolve) => setTimeout(resolve, 10));
+            return tenant;
+          }),
+        ),
+      );
+      await pass(1000);
+      await Promise.all(calls);
+      return wrong;
+    };
+    expect(await strangers((work) => limiter.schedule(work))).toBeGreaterThan(0);
+    expect(await strangers((work) => limited.execute(work))).toBe(0);
+  },
+
+  'What a job costs': async () => {
+    vi.useRealTimers();
+    vi.useFakeTimers(); // here the hops do count
+    const ran: string[] = [];
+    const limiter = new Bottleneck({ maxConcurrent: 5 });
+    void limiter.schedule(() => Promise.resolve(ran.push('theirs')));
+    void pipeline(fromBottleneckOptions({ maxConcurrent: 5 })).execute(() => ran.push('ours'));
+    expect(ran).toEqual(['ours']);
+    let hops = 0;
+    for (await hop(); vi.getTimerCount() > 0; await hop()) {
+      vi.advanceTimersToNextTimer();
+      hops++;
+    }
+    expect(ran).toEqual(['ours', 'theirs']);
+    expect(hops).toBeGreaterThanOrEqual(3);
+  },
+
+  'rejectOnDrop: false': async () => {
+    const options = { maxConcurrent: 1, highWater: 0, rejectOnDrop: false };
+    const { theirs, ours } = await both(options, burst(2));
+    expect(answers(theirs)).toEqual(['done', undefined]);
+    expect(answers(ours)).toEqual(['done', 'refused']);
+  },
+
+  Keys: async () => {
+    const group = new Bottleneck.Group({ maxConcurrent: 1 });
+    expect(group.key('constructor')).not.toHaveProperty('schedule');
+    for (let key = 0; key < 100; key++) group.key(String(key));
+    expect(group.keys()).toHaveLength(100);
+    const [slots] = fromBottleneckOptions({ maxConcurrent: 1 });
+    const each = perKey(() => fromBottleneckOptions({ maxConcurrent: 1 })[0] ?? (slots as never), { max: 10 });
+    const limited = pipeline([each]);
+    expect(await limited.execute(() => 'ran', { key: 'constructor' })).toBe('ran');
+    for (let key = 0; key < 100; key++) await limited.execute(() => key, { key: String(key) });
+    expect(each.size).toBe(10);
+  },
+};
+
+describe('where they differ', () => {
+  test.each(rows.map(({ Difference: name }) => [name] as const))('%s', async (name) => shown[name]());
+
+  test('a reservoir that is increased: no start is further from that of the package than one interval', async () => {
+    const options = fc
+      .record({
+        reservoir: fc.nat({ max: 4 }),
+        reservoirIncreaseAmount: fc.integer({ min: 1, max: 3 }),
+        reservoirIncreaseMaximum: fc.integer({ min: 4, max: 6 }),
+        reservoirIncreaseInterval: fc.integer({ min: 1, max: 4 }).map((n) => n * BEAT),
+      })
+      .map((all): Options => all);
+    const near = async (given: Options, traffic: readonly Job[]): Promise<void> => {
+      const { theirs, ours } = await both(given, traffic);
+      expect(answers(ours)).toEqual(answers(theirs));
+      const interval = given.reservoirIncreaseInterval as number;
+      ours.fates.forEach(({ started = NaN }, i) =>
+        expect(Math.abs(started - (theirs.fates[i]?.started as number))).toBeLessThanOrEqual(interval),
+      );
+    };
+    await fc.assert(fc.asyncProperty(options, jobs(), near), { numRuns: 60 });
+  });
+});
+
+describe('limiters one after the other', () => {
+  test('a chain is the one in front of the other', async () => {
+    const [outer, inner] = [{ maxConcurrent: 2 }, { minTime: 100, maxConcurrent: 1 }];
+    const limiter = new Bottleneck(outer).chain(new Bottleneck(inner));
+    const policies = [...fromBottleneckOptions(outer, jobOptions), pipeline(fromBottleneckOptions(inner, jobOptions))];
+    const [theirs, ours] = await courses([bare(limiter), piped(policies)], burst(6, 150));
+    expect(ours?.fates).toEqual(theirs?.fates);
+  });
+});
+
+function starts(course: { readonly fates: readonly { readonly started?: number }[] } | undefined): (number | undefined)[] | undefined {
+  return course?.fates.map(({ started }) => started);
+}
+
+function answers({ fates }: { readonly fates: readonly { readonly answer?: string }[] }): (string | undefined)[] {
+  return fates.map(({ answer }) => answer);
+}
