@@ -72,6 +72,12 @@ export interface BottleneckJobOptions extends PolicyOptions {
   readonly id?: (call: Call) => string | null | undefined;
 }
 
+/** The same for a group of limiters. */
+export interface BottleneckGroupOptions extends BottleneckJobOptions {
+  /** How many keys may have a limiter of their own at once; others share some. Bottleneck itself has no bound. @defaultValue `10_000` */
+  readonly maxKeys?: number;
+}
+
 /** The package's numbers for what happens at the high-water mark. */
 export type Strategy = 1 | 2 | 3 | 4;
 
@@ -109,6 +115,11 @@ export interface BottleneckJobSettings extends CommonSettings {
   readonly weight: number | undefined | ((call: Call) => number | null | undefined);
   readonly expiration: number | undefined | ((call: Call) => number | null | undefined);
   readonly id: undefined | ((call: Call) => string | null | undefined);
+}
+
+/** Options for groups as read. */
+export interface BottleneckGroupSettings extends BottleneckJobSettings {
+  readonly maxKeys: number;
 }
 
 const ms = duration();
@@ -157,6 +168,12 @@ export const bottleneckJobFields: Fields<BottleneckJobSettings> = {
   expiration: nullable(ms).orFunction('(call) => ms'),
   id: fn<(call: Call) => string | null | undefined>('(call) => id').optional(),
   ...commonFields,
+};
+
+/** The option table of groups. */
+export const bottleneckGroupFields: Fields<BottleneckGroupSettings> = {
+  ...bottleneckJobFields,
+  maxKeys: count({ min: 1 }).or(10_000),
 };
 
 /** The same field, and `null` stands for its default, as everywhere in bottleneck. */

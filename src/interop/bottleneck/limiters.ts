@@ -1,0 +1,126 @@
+/** Which limiter a call goes through: the one there is, or in a group that of its key. */
+
+import { createHash } from 'node:crypto';
+import { hashOf } from '../../algorithms/places.ts';
+import { systemClock, systemRandom, wallTime } from '../../core/clock.ts';
+import {
+  type BottleneckGroupLike,
+  type BottleneckLike,
+  type BottleneckStopOptions,
+  hasKey,
+  isStopped,
+  mendKeys,
+  nextStart,
+  standing,
+} from './instances.ts';
+
+/** So many limiters of a group, and no more than it may have in all, are shared by keys for which there is no room. */
+const MOST_SHARED = 256;
+
+/** Longer keys are not kept as they are. */
+const LONGEST_KEY = 256;
+
+/** What jobs and settings came to. */
+export type Reading = Readonly<Record<'active' | 'queued' | 'maxConcurrent' | 'maxQueue', number>> & {
+  /** What is left of the reservoir, if there is one, and it is kept in this process. */
+  readonly reservoir?: number;
+};
+
+/** Limiters for calls. */
+export interface Limiters {
+  for(key: string | undefined): BottleneckLike | undefined;
+  read(): Reading;
+  stop(options: BottleneckStopOptions | undefined): Promise<void>;
+  disconnect(flush: boolean | undefined): Promise<void>;
+}
+
+/** One for all calls. */
+export class OneLimiter implements Limiters {
+  readonly #limiter: BottleneckLike;
+
+  constructor(limiter: BottleneckLike) {
+    this.#limiter = limiter;
+  }
+
+  for(): BottleneckLike {
+    return this.#limiter;
+  }
+
+  read(): Reading {
+    const { maxConcurrent, highWater, reservoir } = standing(this.#limiter);
+    return {
+      ...jobsOf(this.#limiter),
+      maxConcurrent: maxConcurrent ?? Infinity,
+      maxQueue: highWater ?? Infinity,
+      ...(typeof reservoir === 'number' && { reservoir }),
+    };
+  }
+
+  async stop(options: BottleneckStopOptions | undefined): Promise<void> {
+    await this.#limiter.stop(options);
+  }
+
+  async disconnect(flush: boolean | undefined): Promise<void> {
+    await this.#limiter.disconnect(flush);
+  }
+}
+
+/** One for each key, in a group. */
+export class GroupLimiters implements Limiters {
+  readonly #group: BottleneckGroupLike;
+  readonly #max: number;
+  readonly #seed: number = Math.floor(systemRandom() * 2 ** 32);
+  #stopped = false;
+
+  constructor(group: BottleneckGroupLike, max: number) {
+    this.#group = group;
+    this.#max = max;
+    mendKeys(group);
+  }
+
+  /** Calls without a key share the limiter of the empty one, as in bottleneck. */
+  for(key = ''): BottleneckLike | undefined {
+    if (this.#stopped) return undefined;
+    const id = key.length > LONGEST_KEY ? `sha256:${createHash('sha256').update(key, 'utf16le').digest('hex').slice(0, 32)}` : key;
+    return this.#group.key(hasKey(this.#group, id) || this.#group.keys().length < this.#max ? id : this.#shared(id));
+  }
+
+  read(): Reading {
+    let [active, queued] = [0, 0];
+    for (const { limiter } of this.#group.limiters()) {
+      const jobs = jobsOf(limiter);
+      active += jobs.active;
+      queued += jobs.queued;
+    }
+    return { active, queued, maxConcurrent: Infinity, maxQueue: Infinity };
+  }
+
+  async stop(options: BottleneckStopOptions | undefined): Promise<void> {
+    this.#stopped = true;
+    const all = this.#group.limiters().filter(({ limiter }) => !isStopped(limiter));
+    await Promise.all(all.map(({ limiter }) => limiter.stop(options)));
+  }
+
+  async disconnect(flush: boolean | undefined): Promise<void> {
+    await Promise.all(this.#group.limiters().map(({ limiter }) => limiter.disconnect(flush)));
+    await this.#group.disconnect(flush);
+  }
+
+  /** A limiter that keys share: which ones do, nobody can predict. */
+  #shared(id: string): string {
+    return `shared:${hashOf(id, this.#seed) % Math.min(this.#max, MOST_SHARED)}`;
+  }
+}
+
+/** Calls whose work runs, and calls that wait. */
+function jobsOf(limiter: BottleneckLike): { readonly active: number; readonly queued: number } {
+  const { RECEIVED, QUEUED, RUNNING, EXECUTING } = limiter.counts();
+  return { active: EXECUTING, queued: RECEIVED + QUEUED + RUNNING };
+}
+
+/** Whether a limiter that began with this reservoir is as good as new. */
+export function isLikeNew(limiter: BottleneckLike, reservoir: number | undefined): boolean {
+  const { active, queued } = jobsOf(limiter);
+  if (active + queued > 0 || nextStart(limiter) > wallTime(systemClock)) return false;
+  return reservoir === undefined || (standing(limiter).reservoir ?? -1) >= reservoir;
+}
