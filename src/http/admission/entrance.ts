@@ -95,11 +95,6 @@ export class Entrance<Req> {
     }
   }
 
-  /** Lets a request in that was refused: the user wants it so. */
-  letThrough({ response, outer }: Pick<Visitor<Req>, 'response' | 'outer'>): Visit {
-    return letThrough(response, outer);
-  }
-
   async #refused(request: Req, asked: Asked, error: unknown): Promise<Reception> {
     const turned = await this.#answering.answer(request, asked, error);
     return turned === undefined ? { kind: 'failed', error: errorOf(error) } : { kind: 'refused', turned };

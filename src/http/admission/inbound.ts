@@ -92,7 +92,7 @@ export async function arrive(pipeline: Pick<Pipeline, 'acquire'>, response: Resp
   return visit.over ? { kind: 'gone' } : { kind: 'admitted', visit };
 }
 
-/** A request that goes past the gates: its signal still tells when there is nobody left to answer. */
+/** A request that goes past the gates, or is let in though it was refused: its signal still tells when there is nobody left to answer. */
 export function letThrough(response: Responding, outer: Visit | undefined): Visit {
   return new GuardedVisit(response, { deadline: Infinity, outer, expired: () => undefined });
 }

@@ -2,7 +2,7 @@
 
 import type { Entrance, Reception } from '../admission/entrance.ts';
 import type { Soon } from '../admission/guard-options.ts';
-import type { Responding, Visit } from '../admission/inbound.ts';
+import { type Responding, type Visit, letThrough } from '../admission/inbound.ts';
 import type { Turned } from '../admission/response.ts';
 import { Serving } from '../admission/serving.ts';
 import { errorOf } from '../admission/thrown.ts';
@@ -110,8 +110,7 @@ export class Passing<Ctx extends HonoContext> {
       case 'failed':
         throw reception.error;
       case 'refused': {
-        const through = (): Promise<void> =>
-          this.#pass(this.#ways.entrance.letThrough({ response: this.#responding, outer }), noFields, rest);
+        const through = (): Promise<void> => this.#pass(letThrough(this.#responding, outer), noFields, rest);
         const answering = this.#answer(reception.turned, through);
         const response = answering instanceof Promise ? await answering : answering;
         if (response !== undefined) put(this.#c, response);

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Entrance, Reception } from '../admission/entrance.ts';
 import type { Soon } from '../admission/guard-options.ts';
-import type { Visit } from '../admission/inbound.ts';
+import { type Visit, letThrough } from '../admission/inbound.ts';
 import { mute, send } from '../middleware/raw-response.ts';
 import type { Turned } from '../admission/response.ts';
 import { Serving } from '../admission/serving.ts';
@@ -72,8 +72,7 @@ export class Passing<Ctx extends KoaContext> {
       case 'failed':
         throw reception.error;
       case 'refused':
-        if (!res.writableEnded)
-          await this.#answer(reception.turned, () => this.#pass(this.#entrance.letThrough({ response: res, outer }), rest));
+        if (!res.writableEnded) await this.#answer(reception.turned, () => this.#pass(letThrough(res, outer), rest));
         return;
       case 'gone':
     }

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isThenable } from '../../core/thenable.ts';
 import type { Entrance, Visitor } from '../admission/entrance.ts';
 import type { Soon } from '../admission/guard-options.ts';
-import type { Visit } from '../admission/inbound.ts';
+import { type Visit, letThrough } from '../admission/inbound.ts';
 import { errorOf } from '../admission/thrown.ts';
 import { mute, send } from './raw-response.ts';
 import type { Turned } from '../admission/response.ts';
@@ -97,7 +97,7 @@ export class Passing<Req extends IncomingMessage, Res extends ServerResponse> {
   #refuse(turned: Turned, next: Next, outer: Visit | undefined): void {
     if (this.#res.writableEnded) return;
     this.#answer(turned, (instead) => {
-      if (instead === undefined) this.#pass(this.#entrance.letThrough({ response: this.#res, outer }), next);
+      if (instead === undefined) this.#pass(letThrough(this.#res, outer), next);
       else next(instead);
     });
   }

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { type CanActivate, type ExecutionContext, SetMetadata } from '@nestjs/common';
+import type { CanActivate, ExecutionContext } from '@nestjs/common';
 import type { Pipeline } from '../../core/pipeline.ts';
 import type { AnyPolicy } from '../../core/policy.ts';
 import type { Entrance } from '../admission/entrance.ts';
@@ -29,10 +29,8 @@ const said = new WeakMap<object, RouteGuardOptions | false>();
 
 /** Gives a handler, or all of a class, gates of their own and other settings; with `false` they are not guarded. A handler goes before its class. */
 export function Guarded(options: RouteGuardOptions | false): ClassDecorator & MethodDecorator {
-  const mark = SetMetadata('breakwater', options);
-  return (target: object, property?: string | symbol, descriptor?: PropertyDescriptor) => {
+  return (target: object, _property?: string | symbol, descriptor?: PropertyDescriptor) => {
     said.set((descriptor?.value as object | undefined) ?? target, options);
-    (mark as (...given: readonly unknown[]) => void)(target, property, descriptor);
   };
 }
 
