@@ -4,29 +4,23 @@ import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { BulkheadFullError, RateLimitedError } from '../../src/core/errors.ts';
 import { pipeline } from '../../src/core/pipeline.ts';
+import { bottleneckLimiter } from '../../src/interop/bottleneck.ts';
 import { fromBottleneckOptions } from '../../src/interop/bottleneck/native.ts';
+import type { Strategy } from '../../src/interop/bottleneck/fields.ts';
 import { bulkhead } from '../../src/policies/bulkhead.ts';
 import { perKey } from '../../src/policies/per-key.ts';
 import { retry } from '../../src/policies/retry.ts';
 import { timeout } from '../../src/policies/timeout.ts';
 import { hop } from '../../src/testing/hop.ts';
+import { useTurns } from './bottleneck-turns.ts';
 import { rows } from './bottleneck-differences.ts';
-import {
-  type Job,
-  type Options,
-  bare,
-  courses,
-  decisions,
-  jobOptions,
-  native,
-  pass,
-  piped,
-  useFreeHops,
-} from './bottleneck-side-by-side.ts';
+import { type Job, type Options, bare, courses, decisions, jobOptions, native, pass, piped } from './bottleneck-side-by-side.ts';
 
-useFreeHops();
+useTurns();
 
-const { LEAK, OVERFLOW, OVERFLOW_PRIORITY, BLOCK } = Bottleneck.strategy as unknown as Readonly<Record<string, 1 | 2 | 3 | 4>>;
+const { LEAK, OVERFLOW, OVERFLOW_PRIORITY, BLOCK } = Bottleneck.strategy as unknown as Readonly<
+  Record<'LEAK' | 'OVERFLOW' | 'OVERFLOW_PRIORITY' | 'BLOCK', Strategy>
+>;
 
 async function both(options: Options, jobs: readonly Job[], how: Parameters<typeof courses>[2] = {}) {
   const limiter = new Bottleneck({ ...options });
@@ -86,6 +80,10 @@ describe('the same decisions as the package, on traffic by the book', () => {
     const { theirs, ours } = await both(options, jobs);
     expect(decisions(ours)).toEqual(decisions(theirs));
     expect(ours.peak).toBeLessThanOrEqual(options.maxConcurrent ?? Infinity);
+    const policy = bottleneckLimiter(options, jobOptions);
+    const [between] = await courses([piped([policy])], jobs);
+    await policy.disconnect();
+    expect(between === undefined ? undefined : decisions(between)).toEqual(decisions(theirs));
   });
 });
 
@@ -235,7 +233,8 @@ const shown: Readonly<Record<(typeof rows)[number]['Difference'], () => Promise<
       await pass(0);
     };
     await add(6);
-    await limiter.updateSettings({ highWater: 3 });
+    limiter.updateSettings({ highWater: 3 });
+    await pass(0);
     await add(20);
     expect(limiter.queued()).toBe(25);
   },

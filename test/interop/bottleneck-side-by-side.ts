@@ -1,7 +1,7 @@
 /** The same jobs, at the same moments, through a bottleneck of the package and through the native policies for its options. */
 
 import Bottleneck from 'bottleneck';
-import { afterEach, beforeEach, vi } from 'vitest';
+import { vi } from 'vitest';
 import { RejectedError, TimeoutError } from '../../src/core/errors.ts';
 import { pipeline } from '../../src/core/pipeline.ts';
 import { fromBottleneckOptions } from '../../src/interop/bottleneck/native.ts';
@@ -31,33 +31,6 @@ export interface Course {
   readonly order: readonly number[];
   /** The most weight that worked at once. */
   readonly peak: number;
-}
-
-/**
- * Fake timers, and no time for the timers of 0 ms by which bottleneck goes from one step to the next: as fake timers have it each would take a millisecond, and no decision depends on that.
- */
-export function useFreeHops(): void {
-  beforeEach(() => {
-    vi.useFakeTimers();
-    const { setTimeout: later, clearTimeout: forget } = globalThis;
-    const forgotten = new WeakSet<object>();
-    const soon = (run: (...given: unknown[]) => void, ms = 0, ...given: unknown[]): unknown => {
-      if (ms >= 1) return later(run, ms, ...given);
-      const handle = { ref() {}, unref() {} };
-      queueMicrotask(() => {
-        if (!forgotten.has(handle)) run(...given);
-      });
-      return handle;
-    };
-    globalThis.setTimeout = soon as unknown as typeof globalThis.setTimeout;
-    globalThis.clearTimeout = ((handle: unknown) => {
-      if (typeof handle === 'object' && handle !== null) forgotten.add(handle);
-      forget(handle as ReturnType<typeof later>);
-    }) as typeof globalThis.clearTimeout;
-  });
-  afterEach(() => {
-    vi.useRealTimers();
-  });
 }
 
 /** Lets time pass, one timer after the other, with everything that follows from each. */
