@@ -96,7 +96,7 @@ export interface BottleneckLimiter<Instance = BottleneckLike> extends GatePolicy
  * Lets calls through as bottleneck says: a call becomes a job, and goes on when its job begins. Takes the options of `new Bottleneck(…)`, a limiter of yours, or a `Bottleneck.Group`,
  * where each `call.key` has a limiter of its own. The second argument says what jobs are given: `priority`, `weight`, `expiration` and `id`, each also as a function of the call.
  *
- * A dropped call gets a {@link BulkheadFullError}, one that came after `stop()` a {@link ShutdownError}, and one whose `expiration` is over a {@link TimeoutError}, while its work's signal
+ * A dropped call gets a {@link BulkheadFullError}, or a {@link RateLimitedError} where the reservoir is used up, one that came after `stop()` a {@link ShutdownError}, and one whose `expiration` is over a {@link TimeoutError}, while its work's signal
  * aborts; the package's own error is their `cause`. Where a listener to `failed` answers with a delay, the work is run again.
  *
  * @throws OptionsError if an option is wrong

@@ -19,9 +19,9 @@ export function useTurns(): void {
       });
       return turn;
     }) as typeof globalThis.setTimeout;
-    globalThis.clearTimeout = ((handle: unknown): void => {
+    globalThis.clearTimeout = (handle: unknown): void => {
       if (typeof handle !== 'object' || handle === null || !turns.delete(handle)) clearTimeout(handle as number);
-    });
+    };
   });
 }
 

@@ -44,10 +44,17 @@ export interface StandingSettings {
   readonly minTime?: number | null;
   readonly highWater?: number | null;
   readonly reservoir?: number | null;
+  readonly reservoirRefreshInterval?: number | null;
+  readonly reservoirIncreaseInterval?: number | null;
 }
 
 interface Insides {
-  readonly _store?: { readonly storeOptions?: StandingSettings; readonly _nextRequest?: number };
+  readonly _store?: {
+    readonly storeOptions?: StandingSettings;
+    readonly _nextRequest?: number;
+    readonly _lastReservoirRefresh?: number;
+    readonly _lastReservoirIncrease?: number;
+  };
   readonly _limiter?: BottleneckLike | null;
   readonly Events?: { listenerCount?(event: string): number };
   readonly rejectOnDrop?: boolean;
@@ -74,6 +81,14 @@ export function standing(limiter: BottleneckLike): StandingSettings {
 /** When the next job may start, epoch ms, as far as the limiter itself knows. */
 export function nextStart(limiter: BottleneckLike): number {
   return (limiter as Insides)._store?._nextRequest ?? Infinity;
+}
+
+/** How long it is from `now` (epoch ms) until the reservoir is filled again, as far as the limiter itself knows. */
+export function refillIn(limiter: BottleneckLike, now: number): number | undefined {
+  const { _lastReservoirRefresh: refreshed = NaN, _lastReservoirIncrease: increased = NaN } = (limiter as Insides)._store ?? {};
+  const { reservoirRefreshInterval, reservoirIncreaseInterval } = standing(limiter);
+  const times = [refreshed + (reservoirRefreshInterval ?? NaN), increased + (reservoirIncreaseInterval ?? NaN)].filter((time) => time >= 0);
+  return times.length === 0 ? undefined : Math.max(0, Math.min(...times) - now);
 }
 
 /** The limiter, and those that its jobs go through after it (`chain`). */

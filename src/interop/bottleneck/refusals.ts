@@ -1,9 +1,18 @@
 import type { Call } from '../../core/call.ts';
-import { BulkheadFullError, RejectedError, ShutdownError, StoreError, TimeoutError } from '../../core/errors.ts';
+import {
+  BulkheadFullError,
+  RateLimitedError,
+  type RefusalDetails,
+  RejectedError,
+  ShutdownError,
+  StoreError,
+  TimeoutError,
+} from '../../core/errors.ts';
+import { systemClock, wallTime } from '../../core/clock.ts';
 import { made } from '../../core/made.ts';
 import { Failure, refuse, thrown } from '../../core/outcome.ts';
 import type { Scope } from '../../core/scope.ts';
-import { isOwnError, isStopped } from './instances.ts';
+import { isOwnError, isStopped, refillIn, standing } from './instances.ts';
 import type { Job } from './job.ts';
 
 /** How many calls a policy has turned away, and how. */
@@ -50,7 +59,10 @@ export class Refusals {
     if (sayings.sameId.test(message))
       return this.#refused(RejectedError, call, `has a job with the id ${JSON.stringify(options.id)} already`, cause);
     this.#tally.dropped++;
-    return this.#error(BulkheadFullError, call, 'dropped the call because its queue is full (highWater), so the work never ran', cause);
+    const why = 'dropped the call because its queue is full (highWater), so the work never ran';
+    if ((standing(limiter).reservoir ?? Infinity) >= options.weight) return this.#error(BulkheadFullError, call, why, { cause });
+    const retryAfter = refillIn(limiter, wallTime(systemClock));
+    return this.#error(RateLimitedError, call, `has used up its reservoir and ${why}`, { cause, retryAfter });
   }
 
   stopped(call: Call, cause: unknown): Failure {
@@ -82,11 +94,11 @@ export class Refusals {
 
   #refused(Type: typeof RejectedError, call: Call, why: string, cause: unknown): Failure {
     this.#tally.refused++;
-    return this.#error(Type, call, why, cause);
+    return this.#error(Type, call, why, { cause });
   }
 
-  #error(Type: typeof RejectedError, { key }: Call, why: string, cause: unknown): Failure {
+  #error(Type: typeof RejectedError, { key }: Call, why: string, details: RefusalDetails): Failure {
     const { pipeline, policy, stack } = this.#scope;
-    return refuse(made(Type, `${pipeline}: ${policy} ${why}`, { pipeline, policy, key, cause }, stack));
+    return refuse(made(Type, `${pipeline}: ${policy} ${why}`, { pipeline, policy, key, ...details }, stack));
   }
 }
