@@ -16,28 +16,36 @@
 import { LRUCache } from 'lru-cache';
 import { quotasOf } from '../core/allowance.ts';
 import type { Call } from '../core/call.ts';
-import { OptionsError, RejectedError } from '../core/errors.ts';
-import { made } from '../core/made.ts';
+import { OptionsError } from '../core/errors.ts';
 import { type Duration, type Fields, count, duration, oneOf, readOptions, show } from '../core/options.ts';
 import { type CommonSettings, type Mode, type PolicyOptions, commonFields } from '../core/mode.ts';
-import { type Failure, type Outcome, refuse } from '../core/outcome.ts';
 import { type GatePolicy, type Handler, type PlainData, mountAlone } from '../core/policy.ts';
 import { type Quota, noQuotas } from '../core/quota.ts';
 import type { Scope } from '../core/scope.ts';
-import type { Gate, Narrowing } from '../core/stage.ts';
-import type { Entered, Resting } from './per-key/holdings.ts';
+import type { Gate } from '../core/stage.ts';
+import { CacheShelf } from './per-key/cache-shelf.ts';
+import { type PerKeyStore, claim, storeField, storeRules, withItsRoom } from './per-key/given-store.ts';
+import type { Resting } from './per-key/holdings.ts';
+import { KeyedGate } from './per-key/keyed-gate.ts';
 import { Registry } from './per-key/registry.ts';
 
-export type { Resting };
+export type { PerKeyStore, Resting };
 
 /** Options of {@link perKey}. */
-export interface PerKeyOptions extends PolicyOptions {
-  /** How many keys have a policy of their own at once. @defaultValue `10_000` */
+export interface PerKeyOptions<Child extends GatePolicy = never> extends PolicyOptions {
+  /** How many keys have a policy of their own at once; with a `store` that counts its entries, as many as that has room for. @defaultValue `10_000` */
   readonly max?: number;
   /** A policy not asked for this long is let go, once it is at rest. @defaultValue `'10m'` */
   readonly idle?: Duration;
   /** What happens to a call without a key: it passes as if the policy were not there, or it is refused. @defaultValue `'pass'` */
   readonly missing?: 'pass' | 'refuse';
+  /**
+   * A cache of yours that the policies are kept in, each under its key: an `LRUCache` that is empty and that nobody else puts anything in. Its own `max`, `maxSize` and `ttl` have their say: what it
+   * lets go is forgotten, at rest or not.
+   *
+   * @defaultValue a cache of its own
+   */
+  readonly store?: PerKeyStore<Child>;
 }
 
 declare module '../core/events.ts' {
@@ -69,6 +77,7 @@ export interface PerKeySettings extends CommonSettings {
   readonly max: number;
   readonly idle: number;
   readonly missing: 'pass' | 'refuse';
+  readonly store: PerKeyStore | undefined;
 }
 
 /** The option table. */
@@ -76,6 +85,7 @@ export const perKeyFields: Fields<PerKeySettings> = {
   max: count({ min: 1 }).or(10_000),
   idle: duration({ infinite: true }).or('10m'),
   missing: oneOf('pass', 'refuse').or('pass'),
+  store: storeField,
   ...commonFields,
 };
 
@@ -95,10 +105,10 @@ export const perKeyFields: Fields<PerKeySettings> = {
  *
  * @throws OptionsError if an option is wrong, or the factory makes something that is no gate policy
  */
-export function perKey<Child extends GatePolicy>(factory: (key: string) => Child, options: PerKeyOptions = {}): PerKey<Child> {
+export function perKey<Child extends GatePolicy>(factory: (key: string) => Child, options: PerKeyOptions<Child> = {}): PerKey<Child> {
   if (typeof factory !== 'function')
     throw new OptionsError([{ path: 'perKey', expected: 'a function (key) => policy', got: show(factory) }]);
-  return new PerKeyPolicy(factory, readOptions('perKey', perKeyFields, options));
+  return new PerKeyPolicy(factory, readOptions('perKey', perKeyFields, withItsRoom(options), ...storeRules(options)));
 }
 
 class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
@@ -121,7 +131,7 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
     this.#specimen = this.#try();
     this.childKind = this.#specimen?.kind ?? 'by key';
     this.tracks = this.#specimen?.tracks === true;
-    this.registry = new Registry<Child>(new LRUCache({ max: settings.max }), settings, factory.length === 0, (key) => this.#make(key));
+    this.registry = this.#registryIn(settings.store as PerKeyStore<Child> | undefined);
   }
 
   get size(): number {
@@ -137,8 +147,10 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
   }
 
   gate(scope: Scope): Gate {
-    this.registry.join(scope);
-    return new PerKeyGate(this, scope);
+    const { childKind, kind, registry, settings } = this;
+    registry.join(scope);
+    const name = scope.policy ?? kind;
+    return new KeyedGate(registry, settings.missing === 'refuse', scope, name === childKind ? scope : scope.for(`${name} (${childKind})`));
   }
 
   mount(next: Handler, scope: Scope): Handler {
@@ -161,9 +173,15 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
   }
 
   describe(): PlainData {
-    const { max, idle, missing } = this.settings;
+    const { max, idle, missing, store } = this.settings;
     const each = this.#factory.length > 0 ? undefined : this.#specimen;
-    return { max, idle, missing, each: each === undefined ? 'by key' : { kind: each.kind, ...each.describe() } };
+    return {
+      max,
+      idle,
+      missing,
+      ...(store && { store: 'given' }),
+      each: each === undefined ? 'by key' : { kind: each.kind, ...each.describe() },
+    };
   }
 
   #quotasOfNew(key: string, name: string, now: number): readonly Quota[] {
@@ -173,6 +191,16 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
     } catch {
       return noQuotas; // the call will be told
     }
+  }
+
+  /** In a cache of the user's stand the policies themselves, never only their states. */
+  #registryIn(store: PerKeyStore<Child> | undefined): Registry<Child> {
+    const make = (key: string): Child => this.#make(key);
+    const { max } = this.settings;
+    if (store === undefined) return new Registry<Child>(new LRUCache({ max }), this.settings, this.#factory.length === 0, make);
+    claim(store);
+    const shelf = new CacheShelf<Child>(store, (error) => this.registry.report('store', error));
+    return new Registry<Child>(shelf, this.settings, false, make);
   }
 
   /** What the factory makes of a key that nobody has. One that takes the key may not know it, so what is wrong with it only counts for a real key. */
@@ -193,64 +221,5 @@ class PerKeyPolicy<Child extends GatePolicy> implements PerKey<Child> {
     if (typeof policy?.kind === 'string' && typeof policy.gate === 'function') return policy;
     const got = typeof policy?.kind === 'string' ? `a ${policy.kind}` : show(policy);
     throw new OptionsError([{ path: 'perKey', expected: 'a function that makes a limiter, bulkhead, circuit breaker or other gate', got }]);
-  }
-}
-
-/** A pass: that of the key's own policy, or for a call without a key just the call as it goes on inward. */
-type Pass = Exclude<Entered, Failure> | Unkeyed;
-
-/** The policies of all keys as one pipeline sees them. */
-class PerKeyGate implements Gate<Pass> {
-  readonly narrows = true;
-  readonly timeless = true;
-  readonly #registry: Registry<GatePolicy>;
-  readonly #refuses: boolean;
-  readonly #scope: Scope;
-  /** What the policies of the keys see: their refusals and events name their kind too. */
-  readonly #inner: Scope;
-
-  constructor({ kind, childKind, registry, settings }: PerKeyPolicy<GatePolicy>, scope: Scope) {
-    this.#registry = registry;
-    this.#refuses = settings.missing === 'refuse';
-    this.#scope = scope;
-    const name = scope.policy ?? kind;
-    this.#inner = name === childKind ? scope : scope.for(`${name} (${childKind})`);
-  }
-
-  enter(call: Call, now: number): Pass | Failure | Promise<Pass | Failure> {
-    const { key } = call;
-    if (key !== undefined) return this.#registry.enter(key, call, this.#scope, this.#inner, now);
-    return this.#refuses ? this.#refuse() : new Unkeyed(call);
-  }
-
-  settle(pass: Pass, outcome: Outcome): void {
-    pass.settle(outcome);
-  }
-
-  cancel(pass: Pass): void {
-    pass.cancel();
-  }
-
-  #refuse(): Failure {
-    const { pipeline, policy, stack } = this.#scope;
-    const message = `${pipeline}: ${policy} refuses calls without a key (missing: 'refuse')`;
-    return refuse(made(RejectedError, message, { pipeline, policy, retryAfter: Infinity }, stack));
-  }
-}
-
-/** The pass of a call without a key, of which nobody keeps count. */
-class Unkeyed implements Narrowing {
-  readonly inner: Call;
-
-  constructor(call: Call) {
-    this.inner = call;
-  }
-
-  settle(): void {
-    // nothing was counted
-  }
-
-  cancel(): void {
-    // nothing is to be given back
   }
 }

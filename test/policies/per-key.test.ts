@@ -1,7 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import {
-  type Call,
   type CallOptions,
   type GatePolicy,
   OptionsError,
@@ -19,34 +18,12 @@ import { leakyBucket } from '../../src/policies/leaky-bucket.ts';
 import { type PerKeyOptions, perKey } from '../../src/policies/per-key.ts';
 import { tokenBucket } from '../../src/policies/token-bucket.ts';
 import { reasonOf } from '../support/answers.ts';
+import { sameKey } from './per-key-same.ts';
 
 const slots = (): GatePolicy => bulkhead({ maxConcurrent: 300 });
 policyContract(() => perKey(slots), { describe, it: test, name: 'perKey for calls without a key' });
 gateContract(() => perKey(slots), { describe, it: test, name: 'perKey for calls without a key' });
 
-/** The same policy as if all calls had one key. */
-function sameKey(make: () => GatePolicy): GatePolicy {
-  const inner = perKey(make);
-  return definePolicy({
-    kind: 'same-key',
-    snapshot: () => inner.get('k')?.snapshot() ?? make().snapshot(),
-    gate: (scope) => {
-      const gate = inner.gate(scope);
-      const member = (target: object, name: string | symbol): unknown => {
-        const value: unknown = Reflect.get(target, name, target);
-        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
-      };
-      const get = (target: object, name: string | symbol): unknown => (name === 'key' ? 'k' : member(target, name));
-      const keyed = (call: Call): Call => new Proxy<Call>(call, { get, set: (target, name, value) => Reflect.set(target, name, value) });
-      return {
-        ...gate,
-        enter: (call, now) => gate.enter(keyed(call), now),
-        settle: gate.settle.bind(gate),
-        cancel: gate.cancel.bind(gate),
-      };
-    },
-  });
-}
 gateContract(() => sameKey(() => tokenBucket({ rate: 1, per: '1h', burst: 300 })), {
   describe,
   it: test,

@@ -7,16 +7,17 @@ import type { GatePolicy } from '../../core/policy.ts';
 import type { Quota } from '../../core/quota.ts';
 import type { Scope } from '../../core/scope.ts';
 import { type Entered, type Held, Holdings } from './holdings.ts';
-
-/** What a key is held under. */
-export type Id = ReturnType<typeof identify>;
+import { type Id, shown } from './key-text.ts';
 
 /** What is held for whom, in the order of its use. */
 export interface Shelf<Value> extends Recent<Id, Value> {
   readonly size: number;
+  /** `false` if there was no room after all. */
   set(id: Id, value: Value): unknown;
   /** The latest used first. */
   keys(): Iterable<Id>;
+  /** The same for those who look for what may go, if that is not to count as its use. */
+  readonly order?: Recent<Id, Value>;
 }
 
 /** So many policies, and no more than `max`, are shared by keys for which there is no room. */
@@ -54,7 +55,8 @@ export class Registry<Child extends GatePolicy> {
     this.#idle = idle;
     this.#make = make;
     this.#holdings = new Holdings(alike);
-    this.#line = { rkeys: () => own.rkeys(), peek: (id) => own.peek(id), get: (id) => own.get(id), delete: (id) => this.#drop(id) };
+    const order = own.order ?? own;
+    this.#line = { rkeys: () => order.rkeys(), peek: (id) => order.peek(id), get: (id) => order.get(id), delete: (id) => this.#drop(id) };
   }
 
   get size(): number {
@@ -94,6 +96,11 @@ export class Registry<Child extends GatePolicy> {
     this.#audience.add(scope);
   }
 
+  /** Reports what a function of the user's threw. */
+  report(callback: string, error: unknown): void {
+    this.#audience.report(callback, error);
+  }
+
   /** Takes a call through the gate of its key, as `inner` sees it. */
   enter(key: string, call: Call, outer: Scope, inner: Scope, now: number): Entered | Promise<Entered> {
     const id = identify(key);
@@ -112,12 +119,12 @@ export class Registry<Child extends GatePolicy> {
     const policy = this.#make(key);
     const meanwhile = this.#own.get(id) ?? this.#busyAt(place, now); // whoever made the policy may have made calls too
     if (meanwhile !== undefined) return meanwhile;
-    if (this.size === this.#max) makeRoom(this.#line, true, always, (held) => this.#isAtRest(held, now));
+    if (this.size >= this.#max) makeRoom(this.#line, true, always, (held) => this.#isAtRest(held, now));
     const room = this.size < this.#max;
     const held = this.#holdings.hold(policy, inner, now);
-    this.#share(place, room ? undefined : held);
-    if (room) this.#own.set(typeof id === 'string' ? detach(id) : id, held);
-    else if (outer.listening) this.#news.push(() => outer.emit('per-key.shared', 'warn', call, { size: this.size }));
+    const own = room && this.#own.set(typeof id === 'string' ? detach(id) : id, held) !== false;
+    this.#share(place, own ? undefined : held);
+    if (!own && outer.listening) this.#news.push(() => outer.emit('per-key.shared', 'warn', call, { size: this.size }));
     return held;
   }
 
@@ -155,7 +162,7 @@ export class Registry<Child extends GatePolicy> {
   }
 
   #drop(id: Id): boolean {
-    const held = this.#own.peek(id) as Held<Child>;
+    const held = this.#line.peek(id) as Held<Child>;
     this.#own.delete(id);
     this.#holdings.letGo(held);
     const { size } = this;
@@ -172,9 +179,4 @@ export class Registry<Child extends GatePolicy> {
 /** Where there must be room it does not matter how long somebody has been idle. */
 function always(): boolean {
   return true;
-}
-
-/** A key as `keys()` shows it. */
-function shown(id: Id): string {
-  return typeof id === 'string' ? id : `sha256:${id.toString(16).padStart(32, '0')}`;
 }
