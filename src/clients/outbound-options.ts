@@ -5,9 +5,6 @@ import { type Duration, type Field, type Fields, duration, field, flag, fn, text
 import { DEADLINE_FIELD } from '../fields/deadline.ts';
 import { PRIORITY_FIELD } from '../fields/priority.ts';
 
-/** The field that carries one key for all attempts at a request (draft-ietf-httpapi-idempotency-key-header). */
-export const IDEMPOTENCY_KEY_FIELD = 'Idempotency-Key';
-
 /** The field that says how many attempts were made before this one. */
 export const ATTEMPT_FIELD = 'x-request-attempt';
 

@@ -8,10 +8,11 @@ import { show } from '../core/options.ts';
 import { type Pipeline, pipeline } from '../core/pipeline.ts';
 import type { AnyPolicy } from '../core/policy.ts';
 import { writeDeadline } from '../fields/deadline.ts';
+import { IDEMPOTENCY_KEY_FIELD } from '../fields/idempotency-key.ts';
 import { writePriority } from '../fields/priority.ts';
 import { http } from '../presets/http.ts';
 import type { RequestBody } from './request-body.ts';
-import { IDEMPOTENCY_KEY_FIELD, type OutboundRequest, type OutboundSettings, type RequestOptions } from './outbound-options.ts';
+import type { OutboundRequest, OutboundSettings, RequestOptions } from './outbound-options.ts';
 
 /** What guards a client: policies, outermost first, or a pipeline of your own. */
 export type Guarding = readonly AnyPolicy[] | Pipeline;
@@ -19,8 +20,8 @@ export type Guarding = readonly AnyPolicy[] | Pipeline;
 /** Methods that do no harm when they are sent twice (RFC 9110 9.2.2). */
 const idempotentMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
-/** As `field` is asked for it. */
-const keyField = IDEMPOTENCY_KEY_FIELD.toLowerCase();
+/** The field with one key for all attempts at a request, written as retries write theirs. */
+const KEY_AS_SENT = 'Idempotency-Key';
 
 /** Fields to add, by name; the values are fit for a field as they are. */
 export type AddedFields = Readonly<Record<string, string>>;
@@ -52,7 +53,7 @@ export class Outbound {
     if (own !== undefined) checkOwn(own);
     const { key: keyOf, deadline: most } = this.settings;
     const key = own?.key ?? (keyOf === undefined ? request.url.origin : keyOf(request));
-    const idempotencyKey = own?.idempotencyKey ?? nonEmpty(request.field(keyField));
+    const idempotencyKey = own?.idempotencyKey ?? nonEmpty(request.field(IDEMPOTENCY_KEY_FIELD));
     const idempotent = own?.idempotent ?? this.#isIdempotent(request, idempotencyKey);
     const deadline = own?.deadline ?? (most === Infinity ? undefined : most);
     const { priority, priorityLevel, operation, tags } = own ?? {};
@@ -91,7 +92,7 @@ export class Outbound {
     };
     for (const name in headers) add(name, headers[name] as string);
     if (own?.idempotencyKey !== undefined || (idempotencyKey && !idempotentMethods.has(request.method)))
-      add(IDEMPOTENCY_KEY_FIELD, call.idempotencyKey);
+      add(KEY_AS_SENT, call.idempotencyKey);
     if (propagate !== false && this.#isTold(request.url.origin)) this.#tell(call, add);
     return added ?? nothingAdded;
   }

@@ -1,6 +1,7 @@
 /** The body of a request that comes piece by piece, for as many attempts as it takes. */
 
 import { Readable } from 'node:stream';
+import { joined } from './chunks.ts';
 
 /** What gives its pieces: the reader of a stream, or an iterator in the shape of one. */
 interface Source {
@@ -156,13 +157,3 @@ function isNodeStream(body: object): body is Readable {
 
 /** What goes wrong with a body that nobody sends is nobody's concern. */
 function nothing(): void {}
-
-function joined(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return whole;
-}

@@ -4,12 +4,7 @@ import type { Call } from '../../core/call.ts';
 import { isGentle } from '../../core/gentle.ts';
 import { type Failure, thrown } from '../../core/outcome.ts';
 import { phaseOver } from '../phase-timeout.ts';
-
-/** What is left of a discarded body is read to its end, so that its connection can be used again, if it is no longer than this (bytes). */
-const WORTH_READING = 64 * 1024;
-
-/** And if it comes within this time, ms. */
-const READ_OUT = 1000;
+import { READ_OUT, WORTH_READING } from '../unwanted-rest.ts';
 
 /** Who wants to know when a body is over: with a failure if it broke off. */
 export type BodyEnd = (failure?: Failure) => void;

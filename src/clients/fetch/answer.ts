@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type { Call } from '../../core/call.ts';
 import { comesIn } from '../../core/incoming.ts';
+import { joined } from '../chunks.ts';
 import { AnswerBody } from './answer-body.ts';
 
 /** The body of a response that a caller has, and the stream that it is read through, once somebody asks for it. */
@@ -35,13 +36,7 @@ async function bytesOf(response: Response): Promise<Uint8Array<ArrayBuffer>> {
     chunks.push(chunk);
     size += chunk.byteLength;
   }
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return bytes;
+  return joined(chunks, size);
 }
 
 /** The same bytes with the same type, for what depends on it. */

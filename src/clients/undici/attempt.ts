@@ -5,15 +5,10 @@ import type { Call } from '../../core/call.ts';
 import { isGentle } from '../../core/gentle.ts';
 import { comesIn } from '../../core/incoming.ts';
 import { type Failure, thrown } from '../../core/outcome.ts';
+import { READ_OUT, WORTH_READING } from '../unwanted-rest.ts';
 import type { AnswerFields, Controller, DispatchHandler } from './dispatching.ts';
 import type { Line } from './line.ts';
 import { Unread } from './unread.ts';
-
-/** What is left of an answer that nobody wants is read to its end, so that its connection can be used again, if it is no longer than this (bytes). */
-const WORTH_READING = 65_536;
-
-/** And if it comes within this time, ms. */
-const READ_OUT = 1000;
 
 /** So much may come of an answer before the pipeline has decided, bytes. */
 const MOST_HELD = 65_536;

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { StoreError } from '../../core/errors.ts';
 import { readOptions } from '../../core/options.ts';
-import { readIdempotencyKey } from '../../fields/idempotency-key.ts';
+import { IDEMPOTENCY_KEY_FIELD, readIdempotencyKey } from '../../fields/idempotency-key.ts';
 import { errorOf } from '../admission/thrown.ts';
 import { Attempt, type Attempting, type Holding, Renewals } from './attempt.ts';
 import { type IdempotencyOptions, type IdempotencySettings, idempotencyFields } from './options.ts';
@@ -54,7 +54,7 @@ export class Idempotency<Req extends object> {
   async decide(req: Req, head: RequestHead): Promise<Decision> {
     if (!this.concerns(head.method) || this.#known.has(req)) return pass;
     this.#known.add(req);
-    const field = fieldOf(head, 'idempotency-key');
+    const field = fieldOf(head, IDEMPOTENCY_KEY_FIELD);
     if (field === undefined) return this.#settings.required ? { kind: 'answer', reply: missingKey } : pass;
     const given = readIdempotencyKey(field);
     if (given === undefined) return { kind: 'answer', reply: malformedKey };
