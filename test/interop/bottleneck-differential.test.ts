@@ -51,7 +51,11 @@ describe('the same decisions as the package, on traffic by the book', () => {
     ['a reservoir, and its refresh', refresh, burst(8)],
     ['a reservoir in front of places', { ...refresh, maxConcurrent: 2 }, burst(8, 301)],
     ['a reservoir, places and spacing', { ...refresh, maxConcurrent: 2, minTime: 200 }, burst(8, 301)],
-    ['windows follow one another from the start, busy or not', refresh, at(900, 901, 902, 903, 1900, 1950, 1951, 1952, 1953)],
+    [
+      'windows follow one another from the start, busy or not',
+      { ...refresh, reservoir: 3 },
+      at(900, 901, 902, 903, 1900, 1950, 1951, 1952, 1953),
+    ],
     [
       'a reservoir that is filled to the brim',
       { reservoir: 1, reservoirIncreaseInterval: 500, reservoirIncreaseAmount: 4, reservoirIncreaseMaximum: 2 },
@@ -73,6 +77,7 @@ describe('the same decisions as the package, on traffic by the book', () => {
     ],
     ['no queue', { maxConcurrent: 2, highWater: 0 }, [...burst(4), ...at(50, 102)]],
     ['no queue, and no wait for a start either', { maxConcurrent: 2, minTime: 200, highWater: 0 }, at(0, 100, 199, 200, 399, 400)],
+    ['no queue, and no wait for a reservoir either', { ...refresh, maxConcurrent: 3, highWater: 0 }, at(0, 1, 2, 999, 1000, 1001)],
     ['no queue: BLOCK', { maxConcurrent: 1, highWater: 0, strategy: BLOCK, penalty: 300 }, at(0, 50, 200, 400, 701)],
     ['a high-water mark that spacing never reaches', { minTime: 50, highWater: 1, strategy: OVERFLOW }, burst(5)],
     ['expiration, from the start of the work', { maxConcurrent: 1, minTime: 40 }, burst(4, 101, { expiration: 30 })],
