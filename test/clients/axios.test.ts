@@ -6,6 +6,7 @@ import { CircuitOpenError, type GatePolicy, bulkhead, circuitBreaker, perKey, re
 import { type AdapterOptions, type GuardedAdapter, adapter } from 'breakwater/axios';
 import { describe, expect, test } from 'vitest';
 import { type Books, books, latch, serve } from '../http/serving.ts';
+import { busy, fine, reset, script, troubled, unconnected } from './scripted-service.ts';
 
 const quick = retry({ maxAttempts: 3, backoff: { delay: 1 }, budget: false });
 
@@ -27,31 +28,10 @@ async function served(
   return { client: axios.create({ baseURL: `http://127.0.0.1:${port}`, ...defaults, adapter: guarded }), guarded, account };
 }
 
-type Handle = (req: IncomingMessage, res: ServerResponse) => unknown;
-
-/** Answers with each of these once, then with the last. */
-function script(...answers: Handle[]): { calls: number; bodies: string[]; listener: RequestListener } {
-  const own = { calls: 0, bodies: [] as string[], listener };
-  function listener(req: IncomingMessage, res: ServerResponse): void {
-    const answer = answers[Math.min(own.calls++, answers.length - 1)];
-    let text = '';
-    req.on('data', (chunk: Buffer) => (text += chunk.toString()));
-    req.on('end', () => {
-      own.bodies.push(text);
-      answer?.(req, res);
-    });
-  }
-  return own;
-}
-
-const busy: Handle = (_req, res) => res.writeHead(503, { 'content-type': 'text/plain' }).end('busy');
-const reset: Handle = (req) => req.socket.resetAndDestroy();
-const fine: Handle = (_req, res) => res.writeHead(200, { 'content-type': 'application/json' }).end('{"pieces":7}');
-
 describe('attempts', () => {
   test('the answer is that of the attempt that went well', async () => {
     const service = script(busy, reset, fine);
-    const { client, account } = await served(service.listener, [quick]);
+    const { client, account } = await served(service, [quick]);
     const { status, data, config } = await client.get<object>('/stock');
     expect([status, data, config.url, config.signal, service.calls]).toEqual([200, { pieces: 7 }, '/stock', undefined, 3]);
     expect(account.verdicts).toEqual(['failure', 'failure', 'success']);
@@ -59,7 +39,7 @@ describe('attempts', () => {
 
   test('trap: interceptors and transformations run once, not once for each attempt', async () => {
     const service = script(busy, busy, fine);
-    const { client } = await served(service.listener, [quick]);
+    const { client } = await served(service, [quick]);
     const ran: string[] = [];
     client.interceptors.request.use((config) => (ran.push('request'), config));
     client.interceptors.response.use((response) => (ran.push('response'), response));
@@ -88,7 +68,7 @@ describe('attempts', () => {
 
   test('none went well: the AxiosError is as ever', async () => {
     const service = script(busy);
-    const { client } = await served(service.listener, [quick]);
+    const { client } = await served(service, [quick]);
     const error: unknown = await client.get('/stock').catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(AxiosError);
     expect(error).toMatchObject({ code: 'ERR_BAD_RESPONSE', response: { status: 503, data: 'busy' }, config: { url: '/stock' } });
@@ -98,21 +78,21 @@ describe('attempts', () => {
   test('a 404 is an answer: it rejects, is not tried again and opens no circuit', async () => {
     const breaker = circuitBreaker({ consecutiveFailures: 1 });
     const service = script((_req, res) => res.writeHead(404).end());
-    const { client } = await served(service.listener, [quick, breaker]);
+    const { client } = await served(service, [quick, breaker]);
     await expect(client.get('/nothing')).rejects.toMatchObject({ response: { status: 404 } });
     expect([service.calls, breaker.state]).toEqual([1, 'closed']);
   });
 
   test('a 503 that validateStatus takes is tried again as well, and is an answer in the end', async () => {
     const service = script(busy);
-    const { client } = await served(service.listener, [quick], {}, { validateStatus: () => true });
+    const { client } = await served(service, [quick], {}, { validateStatus: () => true });
     expect((await client.get('/stock')).status).toBe(503);
     expect(service.calls).toBe(3);
   });
 
   test('a POST is not repeated, unless it says that it may be', async () => {
     const service = script(busy, fine, busy, fine);
-    const { client } = await served(service.listener, [quick]);
+    const { client } = await served(service, [quick]);
     await expect(client.post('/orders', 'one')).rejects.toThrow('503');
     expect((await client.post('/orders', 'one')).status).toBe(200);
     expect((await client.post('/orders', 'two', { breakwater: { idempotencyKey: 'k-2' } })).status).toBe(200);
@@ -121,7 +101,7 @@ describe('attempts', () => {
 
   test('trap: a stream cannot be sent twice; a short one is kept, a long one is sent once', async () => {
     const service = script(busy, fine, busy, fine);
-    const { client } = await served(service.listener, [quick], { maxReplayBytes: 4 });
+    const { client } = await served(service, [quick], { maxReplayBytes: 4 });
     expect((await client.put('/stock', Readable.from(['se', 'v']))).status).toBe(200);
     await expect(client.put('/stock', Readable.from(['sev', 'en']))).rejects.toThrow('503');
     expect(service.bodies).toEqual(['sev', 'sev', 'seven']);
@@ -155,7 +135,7 @@ describe('ends', () => {
 
   test("axios's own timeout bounds each attempt", async () => {
     const service = script(() => undefined, fine);
-    const { client } = await served(service.listener, [quick], {}, { timeout: 50 });
+    const { client } = await served(service, [quick], {}, { timeout: 50 });
     expect((await client.get('/stock')).status).toBe(200);
     expect(service.calls).toBe(2);
   });
@@ -202,7 +182,7 @@ describe('ends', () => {
       res.once('close', () => closed.open());
       res.writeHead(503).write('busy and more to come');
     }, fine);
-    const { client } = await served(service.listener, [quick]);
+    const { client } = await served(service, [quick]);
     const { data } = await client.get<Readable>('/stock', { responseType: 'stream' });
     expect(String((await data.toArray())[0])).toBe('{"pieces":7}');
     await closed.opened;
@@ -221,22 +201,14 @@ test('services of ours are told what is left, and what was given wrong is told w
       return fine(req, res);
     },
   );
-  const { client } = await served(service.listener, [quick], { propagate: true, deadline: '5s' });
+  const { client } = await served(service, [quick], { propagate: true, deadline: '5s' });
   await client.get('/stock');
   expect(seen).toEqual([undefined, true, '1']);
   expect(() => adapter([], { adaptor: 'http' } as never)).toThrow('adapter');
 });
 
 test('400 mixed requests end with none under way and no connection open', { timeout: 60_000 }, async () => {
-  let calls = 0;
-  const { port, server } = await serve((req, res) => {
-    const kind = calls++ % 5;
-    if (kind === 0) res.writeHead(503).end('busy');
-    else if (kind === 1) req.socket.destroy();
-    else if (kind === 2) res.writeHead(200, { 'content-length': '9' }).write('half', () => res.destroy());
-    else if (kind === 3) setTimeout(() => res.end('late'), 3);
-    else res.end('fine');
-  });
+  const { port, server } = await serve(troubled());
   const guarded = adapter([
     retry({ maxAttempts: 2, backoff: { delay: 1 }, budget: false }),
     bulkhead({ maxConcurrent: 30, maxQueue: 1000 }),
@@ -256,6 +228,5 @@ test('400 mixed requests end with none under way and no connection open', { time
   );
   await expect.poll(() => guarded.pipeline.snapshot().active).toBe(0);
   server.closeIdleConnections();
-  const open = (): Promise<number> => new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
-  await expect.poll(open, { timeout: 5000 }).toBe(0);
+  await unconnected(server);
 });

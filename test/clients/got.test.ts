@@ -1,11 +1,12 @@
 import { once } from 'node:events';
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import { Readable } from 'node:stream';
 import got, { CancelError, type Got, HTTPError } from 'got';
 import { CircuitOpenError, type GatePolicy, bulkhead, circuitBreaker, retry, timeout } from 'breakwater';
 import { type Extension, type ExtensionOptions, extension } from 'breakwater/got';
 import { describe, expect, test } from 'vitest';
 import { type Books, books, latch, serve } from '../http/serving.ts';
+import { busy, fine, reset, script, troubled, unconnected } from './scripted-service.ts';
 
 const quick = retry({ maxAttempts: 3, backoff: { delay: 1 }, budget: false });
 
@@ -22,31 +23,10 @@ async function served(listener: RequestListener, policies: readonly unknown[] = 
   return { client: got.extend({ prefixUrl: `http://127.0.0.1:${port}` }, extended), extended, account };
 }
 
-type Handle = (req: IncomingMessage, res: ServerResponse) => unknown;
-
-/** Answers with each of these once, then with the last. */
-function script(...answers: Handle[]): { calls: number; bodies: string[]; listener: RequestListener } {
-  const own = { calls: 0, bodies: [] as string[], listener };
-  function listener(req: IncomingMessage, res: ServerResponse): void {
-    const answer = answers[Math.min(own.calls++, answers.length - 1)];
-    let text = '';
-    req.on('data', (chunk: Buffer) => (text += chunk.toString()));
-    req.on('end', () => {
-      own.bodies.push(text);
-      answer?.(req, res);
-    });
-  }
-  return own;
-}
-
-const busy: Handle = (_req, res) => res.writeHead(503).end('busy');
-const reset: Handle = (req) => req.socket.resetAndDestroy();
-const fine: Handle = (_req, res) => res.end('{"pieces":7}');
-
 describe('attempts', () => {
   test('the answer is that of the attempt that went well, in every shape', async () => {
     const service = script(busy, reset, fine, busy, fine, reset, fine);
-    const { client, account } = await served(service.listener, [quick]);
+    const { client, account } = await served(service, [quick]);
     expect((await client('stock')).body).toBe('{"pieces":7}');
     expect(await client('stock').json()).toEqual({ pieces: 7 });
     expect(await client('stock', { resolveBodyOnly: true })).toBe('{"pieces":7}');
@@ -56,7 +36,7 @@ describe('attempts', () => {
 
   test("trap: got's own retries do not multiply ours, whatever its options say", async () => {
     const service = script(busy);
-    const { client } = await served(service.listener, [quick]);
+    const { client } = await served(service, [quick]);
     await expect(client('stock')).rejects.toBeInstanceOf(HTTPError);
     expect(service.calls).toBe(3);
     await expect(client('stock', { retry: { limit: 5 } })).rejects.toBeInstanceOf(HTTPError);
@@ -65,14 +45,14 @@ describe('attempts', () => {
 
   test('without a retry among the policies there is one attempt', async () => {
     const service = script(busy);
-    const { client } = await served(service.listener);
+    const { client } = await served(service);
     await expect(client('stock')).rejects.toMatchObject({ code: 'ERR_NON_2XX_3XX_RESPONSE', response: { statusCode: 503, body: 'busy' } });
     expect(service.calls).toBe(1);
   });
 
   test('its hooks run for every attempt, and a response that is not to throw is a response', async () => {
     const service = script(busy);
-    const { client } = await served(service.listener, [quick]);
+    const { client } = await served(service, [quick]);
     const ran: string[] = [];
     const { statusCode } = await client('stock', {
       throwHttpErrors: false,
@@ -83,7 +63,7 @@ describe('attempts', () => {
 
   test('a POST is not repeated, unless it says that it may be', async () => {
     const service = script(busy, busy, fine);
-    const { client } = await served(service.listener, [quick]);
+    const { client } = await served(service, [quick]);
     await expect(client.post('orders', { json: { n: 1 } })).rejects.toThrow('503');
     const { statusCode } = await client.post('orders', { json: { n: 2 }, context: { breakwater: { idempotencyKey: 'k-2' } } });
     expect([statusCode, service.bodies]).toEqual([200, ['{"n":1}', '{"n":2}', '{"n":2}']]);
@@ -91,7 +71,7 @@ describe('attempts', () => {
 
   test('trap: a stream cannot be sent twice, and is not', async () => {
     const service = script(busy, fine);
-    const { client } = await served(service.listener, [quick]);
+    const { client } = await served(service, [quick]);
     await expect(client.put('stock', { body: Readable.from(['se', 'ven']) })).rejects.toThrow('503');
     expect(service.bodies).toEqual(['seven']);
   });
@@ -102,7 +82,7 @@ describe('attempts', () => {
       seen.push([req.headers['x-request-attempt'], Number(req.headers['x-request-deadline']) > 0]);
       return busy(req, res);
     });
-    const { client } = await served(service.listener, [quick], { propagate: true, deadline: '5s' });
+    const { client } = await served(service, [quick], { propagate: true, deadline: '5s' });
     await client('stock').catch(() => undefined);
     expect(seen).toEqual([
       [undefined, true],
@@ -115,7 +95,7 @@ describe('attempts', () => {
 describe('ends', () => {
   test('a refusal rejects as it is, and nothing is sent', async () => {
     const service = script(busy);
-    const { client } = await served(service.listener, [circuitBreaker({ consecutiveFailures: 1 })]);
+    const { client } = await served(service, [circuitBreaker({ consecutiveFailures: 1 })]);
     await expect(client('stock')).rejects.toBeInstanceOf(HTTPError);
     await expect(client('stock')).rejects.toBeInstanceOf(CircuitOpenError);
     await expect(client('stock').json()).rejects.toBeInstanceOf(CircuitOpenError);
@@ -125,7 +105,7 @@ describe('ends', () => {
   test('an attempt that takes too long is cut, its connection closed, and the next one begun', async () => {
     const gone = latch();
     const service = script((req) => req.socket.once('close', () => gone.open()), fine);
-    const { client } = await served(service.listener, [quick, timeout({ after: 100 })]);
+    const { client } = await served(service, [quick, timeout({ after: 100 })]);
     expect(await client('stock').json()).toEqual({ pieces: 7 });
     await gone.opened;
     expect(service.calls).toBe(2);
@@ -156,7 +136,7 @@ describe('ends', () => {
 
   test('who leaves while in line leaves at once, and later aborts find nothing', async () => {
     const service = script(() => undefined);
-    const { client, extended } = await served(service.listener, [bulkhead({ maxConcurrent: 1, maxQueue: 5 })]);
+    const { client, extended } = await served(service, [bulkhead({ maxConcurrent: 1, maxQueue: 5 })]);
     client('stock', { context: { breakwater: { deadline: 200 } } }).catch(() => undefined);
     const leaving = new AbortController();
     const reply = client('stock', { signal: leaving.signal });
@@ -168,28 +148,20 @@ describe('ends', () => {
 
   test("got's own timeouts are known for what they are", async () => {
     const service = script(() => undefined, fine);
-    const { client } = await served(service.listener, [quick]);
+    const { client } = await served(service, [quick]);
     expect(await client('stock', { timeout: { response: 100 } }).json()).toEqual({ pieces: 7 });
     expect(service.calls).toBe(2);
   });
 
   test('streams pass untouched', async () => {
-    const { client, account } = await served(script(fine).listener, [quick]);
+    const { client, account } = await served(script(fine), [quick]);
     expect(String(Buffer.concat(await client.stream('stock').toArray()))).toBe('{"pieces":7}');
     expect(account.entered).toBe(0);
   });
 });
 
 test('300 mixed requests end with none under way and no connection open', { timeout: 60_000 }, async () => {
-  let calls = 0;
-  const { port, server } = await serve((req, res) => {
-    const kind = calls++ % 5;
-    if (kind === 0) res.writeHead(503).end('busy');
-    else if (kind === 1) req.socket.destroy();
-    else if (kind === 2) res.writeHead(200, { 'content-length': '9' }).write('half', () => res.destroy());
-    else if (kind === 3) setTimeout(() => res.end('late'), 3);
-    else res.end('fine');
-  });
+  const { port, server } = await serve(troubled());
   const extended = extension([
     retry({ maxAttempts: 2, backoff: { delay: 1 }, budget: false }),
     bulkhead({ maxConcurrent: 30, maxQueue: 1000 }),
@@ -204,6 +176,5 @@ test('300 mixed requests end with none under way and no connection open', { time
   );
   await expect.poll(() => extended.pipeline.snapshot().active).toBe(0);
   server.closeIdleConnections();
-  const open = (): Promise<number> => new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
-  await expect.poll(open, { timeout: 5000 }).toBe(0);
+  await unconnected(server);
 });

@@ -18,6 +18,7 @@ import { type Interceptor, type InterceptorOptions, interceptor, requestOptions 
 import { Agent, Client, type Dispatcher, MockAgent, Pool, fetch as undiciFetch, interceptors, pipeline, request, stream } from 'undici';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Books, books, latch, serve } from '../http/serving.ts';
+import { busy, reset, script, troubled, unconnected } from './scripted-service.ts';
 
 /** What came back. */
 interface Reply {
@@ -116,25 +117,6 @@ async function nobody(): Promise<string> {
   return `http://127.0.0.1:${port}/`;
 }
 
-/** Answers with each of these once, then with the last. */
-function script(
-  ...answers: ((req: IncomingMessage, res: ServerResponse) => unknown)[]
-): RequestListener & { calls: number; bodies: string[] } {
-  const seen = { calls: 0, bodies: [] as string[] };
-  const listener: RequestListener & typeof seen = Object.assign((req: IncomingMessage, res: ServerResponse): void => {
-    const answer = answers[Math.min(listener.calls++, answers.length - 1)];
-    let text = '';
-    req.on('data', (chunk: Buffer) => (text += chunk.toString()));
-    req.on('end', () => {
-      listener.bodies.push(text);
-      answer?.(req, res);
-    });
-  }, seen);
-  return listener;
-}
-
-const busy = (_req: IncomingMessage, res: ServerResponse): unknown => res.writeHead(503).end('busy');
-const reset = (req: IncomingMessage): unknown => req.socket.resetAndDestroy();
 const fine = (_req: IncomingMessage, res: ServerResponse): unknown => res.end('fine');
 
 describe.each(ways)('%s', (_, send) => {
@@ -445,17 +427,12 @@ describe('interceptors', () => {
 });
 
 test('1 000 mixed requests end with none under way and no connection open', { timeout: 60_000 }, async () => {
-  let calls = 0;
-  const { port, server } = await serve((req, res) => {
-    const kind = calls++ % 7;
-    if (kind === 0) res.writeHead(503).end('busy');
-    else if (kind === 1) req.socket.destroy();
-    else if (kind === 2) res.writeHead(200, { 'content-length': '9' }).write('half', () => res.destroy());
-    else if (kind === 3) res.end(Buffer.alloc(100_000));
-    else if (kind === 4) setTimeout(() => res.end('late'), 5);
-    else if (kind === 5) res.writeHead(500, { 'content-length': '200000' }).end(Buffer.alloc(200_000));
-    else res.end('fine');
-  });
+  const { port, server } = await serve(
+    troubled(
+      (_req, res) => res.end(Buffer.alloc(100_000)),
+      (_req, res) => res.writeHead(500, { 'content-length': '200000' }).end(Buffer.alloc(200_000)),
+    ),
+  );
   const { dispatcher, agent, guarded, account } = guarding([
     retry({ maxAttempts: 2, backoff: { delay: 1 }, budget: false }),
     bulkhead({ maxConcurrent: 50, maxQueue: 1000 }),
@@ -479,6 +456,5 @@ test('1 000 mixed requests end with none under way and no connection open', { ti
   await account.quiet();
   await expect.poll(() => guarded.pipeline.snapshot().active).toBe(0);
   await agent.close();
-  const open = (): Promise<number> => new Promise((resolve) => server.getConnections((_error, count) => resolve(count)));
-  await expect.poll(open, { timeout: 5000 }).toBe(0);
+  await unconnected(server);
 });
