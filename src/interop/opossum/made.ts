@@ -32,6 +32,7 @@ export function described({ shared: { real }, settings }: Given): PlainData {
   const options = real.options as unknown as Readonly<Record<string, unknown>>;
   const entries = Object.keys(opossumFields)
     .filter((name) => name !== 'name' && name !== 'mode' && name !== 'enabled')
+    .filter((name) => settings !== undefined || typeof options[name] !== 'function')
     .map((name) => [name, plain(settings === undefined ? options[name] : settings[name as keyof OpossumSettings])] as const);
   const { volumeThreshold } = real;
   const window = { duration: options['rollingCountTimeout'] };
@@ -39,7 +40,7 @@ export function described({ shared: { real }, settings }: Given): PlainData {
 }
 
 function plain(value: unknown): unknown {
-  if (typeof value === 'function') return undefined;
+  if (typeof value === 'function') return 'chosen';
   if (typeof value === 'number') return value >= Number.MAX_SAFE_INTEGER ? Infinity : value;
   if (Array.isArray(value)) return [...(value as unknown[])];
   return typeof value === 'object' && value !== null ? 'given' : value;
