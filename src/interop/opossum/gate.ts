@@ -32,8 +32,8 @@ export class OpossumGate implements Gate<Entry> {
     this.#scope = scope;
     this.#keyOf = answers === undefined ? undefined : keyOf;
     this.#answers = answers;
-    this.#view = new View(shared.real, scope, answers !== undefined, false);
-    this.#caching = this.#keyOf === undefined ? this.#view : new View(shared.real, scope, true, true);
+    this.#view = new View(shared, scope, answers !== undefined, false);
+    this.#caching = this.#keyOf === undefined ? this.#view : new View(shared, scope, true, true);
   }
 
   enter(call: Call, now: number): Entry | Failure {

@@ -1,4 +1,5 @@
 import { Audience } from '../../core/audience.ts';
+import type { Call } from '../../core/call.ts';
 import { systemClock, wallTime } from '../../core/clock.ts';
 import type { PlainData } from '../../core/policy.ts';
 import { type BreakerCounts, type Inside, fieldOf } from './breaker.ts';
@@ -33,6 +34,8 @@ export class SharedBreaker {
   #openedAt: number | undefined;
   #lastFailure: unknown = undefined;
   #reason: OpossumReason | undefined = undefined;
+  /** Whose outcome it is told of. */
+  #call: Call | undefined = undefined;
 
   private constructor(real: Inside, fresh: boolean) {
     this.real = real;
@@ -85,6 +88,17 @@ export class SharedBreaker {
     }
   }
 
+  /** Tells it of this call, which lends what follows its key. */
+  about<T>(call: Call | undefined, tell: () => T): T {
+    const before = this.#call;
+    this.#call = call;
+    try {
+      return tell();
+    } finally {
+      this.#call = before;
+    }
+  }
+
   /**
    * The probe has said nothing: the next call is one. Opossum has no word for that; where its own mark of it is not found, the circuit opens again, so that it is tried out after
    * another while and not never.
@@ -123,7 +137,7 @@ export class SharedBreaker {
     const own = this.#circuit === 'half-open' ? 'probes' : (failures / calls) * 100 > most ? 'failure-rate' : 'manual';
     const error = this.#lastFailure;
     this.#change('open', own, (change) => {
-      this.audience.emit('opossum.opened', 'error', undefined, {
+      this.audience.emit('opossum.opened', 'error', this.#call, {
         ...change,
         openFor,
         calls,
@@ -140,7 +154,7 @@ export class SharedBreaker {
 
   readonly #closed = (): void => {
     const own = this.#circuit === 'half-open' ? 'probes' : 'manual';
-    this.#change('closed', own, (change) => this.audience.emit('opossum.closed', 'info', undefined, change));
+    this.#change('closed', own, (change) => this.audience.emit('opossum.closed', 'info', this.#call, change));
   };
 
   #change(to: Circuit, own: OpossumReason, tell: (change: { readonly from: Circuit; readonly reason: OpossumReason }) => void): void {

@@ -3,6 +3,7 @@ import type { Scope } from '../../core/scope.ts';
 import { type Inside, fieldOf } from './breaker.ts';
 import type { Entry } from './entry.ts';
 import type { CacheTransport } from './options.ts';
+import type { SharedBreaker } from './shared.ts';
 import { Told } from './told.ts';
 
 /**
@@ -10,6 +11,7 @@ import { Told } from './told.ts';
  * harm. State, counts and listeners are shared with whoever else uses the breaker.
  */
 export class View {
+  readonly #shared: SharedBreaker;
   readonly #real: Inside;
   readonly #scope: Scope;
   readonly #breaker: Inside;
@@ -21,7 +23,9 @@ export class View {
   #expired: Entry | undefined = undefined;
 
   /** `answers`: whether it may answer in place of the work, from its cache, with what another call gets, or by a fallback. */
-  constructor(real: Inside, scope: Scope, answers: boolean, caches: boolean) {
+  constructor(shared: SharedBreaker, scope: Scope, answers: boolean, caches: boolean) {
+    const { real } = shared;
+    this.#shared = shared;
     this.#real = real;
     this.#scope = scope;
     const parts = new Map<string | symbol, unknown>([
@@ -74,7 +78,7 @@ export class View {
     else entry?.note(event, args[0]);
     let told = true;
     try {
-      told = this.#real.emit(event, ...args);
+      told = this.#shared.about((entry ?? this.#expired)?.call, () => this.#real.emit(event, ...args));
     } catch (error) {
       this.#scope.report(`listener to '${String(event)}'`, error);
     }
