@@ -15,16 +15,14 @@
  */
 
 import pTimeout from 'p-timeout';
-import { OptionsError } from '../core/errors.ts';
 import { Frame } from '../core/frame.ts';
 import type { Mode } from '../core/mode.ts';
-import { readOptions } from '../core/options.ts';
 import { type GatePolicy, type PlainData, type Policy, type StagedPolicy, mountAlone } from '../core/policy.ts';
 import type { Scope } from '../core/scope.ts';
 import { ModedGate } from '../core/shadowing.ts';
-import type { Gate, Stage } from '../core/stage.ts';
+import type { Gate } from '../core/stage.ts';
 import { Answers } from './p-timeout/answers.ts';
-import { type LimitOptions, type LimitSettings, answers, foreignTo, pTimeoutFields } from './p-timeout/options.ts';
+import { type LimitOptions, type LimitSettings, answers, readLimitOptions } from './p-timeout/options.ts';
 import { type LimitCounts, type PTimeoutLike, TimeLimit, effective } from './p-timeout/time-limit.ts';
 
 export { fromPTimeoutOptions } from './p-timeout/native.ts';
@@ -82,9 +80,7 @@ export function pTimeoutPolicy(options: Omit<PTimeoutOptions, keyof Throwing> & 
 export function pTimeoutPolicy<Answer>(options: Omit<PTimeoutOptions, keyof Throwing> & Falling<Answer>): PTimeout<Answer>;
 export function pTimeoutPolicy<Answer = never>(options: PTimeoutOptions<Answer>): PTimeout<Answer | undefined>;
 export function pTimeoutPolicy(options: PTimeoutOptions): PTimeout<unknown> {
-  const problem = foreignTo('pTimeoutPolicy', options);
-  if (problem !== undefined) throw new OptionsError([problem]);
-  return new PackagedTimeout(readOptions('pTimeoutPolicy', pTimeoutFields, options), pTimeout as unknown as PTimeoutLike);
+  return new PackagedTimeout(readLimitOptions('pTimeoutPolicy', options), pTimeout as unknown as PTimeoutLike);
 }
 
 class PackagedTimeout implements PTimeout<unknown>, LimitCounts {

@@ -1,10 +1,9 @@
 /** The native policies that options of p-timeout come to. */
 
-import { OptionsError } from '../../core/errors.ts';
-import { readOptions } from '../../core/options.ts';
+import type { OptionProblem } from '../../core/errors.ts';
 import { type Fallback, fallback } from '../../policies/fallback.ts';
 import { type RacingTimeout, timeout } from '../../policies/timeout.ts';
-import { type LimitOptions, type LimitSettings, foreignTo, pTimeoutFields } from './options.ts';
+import { type LimitOptions, type LimitSettings, readLimitOptions } from './options.ts';
 import { effective } from './time-limit.ts';
 
 /** The policies that {@link fromPTimeoutOptions} makes of these options, outermost first. */
@@ -34,9 +33,7 @@ const owner = 'fromPTimeoutOptions';
  * ```
  */
 export function fromPTimeoutOptions<const Given extends LimitOptions>(options: Given): NativeTimeout<Given> {
-  const problem = foreignTo(owner, options);
-  if (problem !== undefined) throw new OptionsError([problem]);
-  const { name, mode, milliseconds, message, fallback: find } = readOptions(owner, pTimeoutFields, options, timers, words);
+  const { name, mode, milliseconds, message, fallback: find } = readLimitOptions(owner, options, timers, words);
   const limit = timeout({ after: effective(milliseconds), mode, ...(name !== undefined && { name }) });
   const when = 'timeout';
   const named = name === undefined ? {} : { name: `${name}-fallback` };
@@ -45,13 +42,13 @@ export function fromPTimeoutOptions<const Given extends LimitOptions>(options: G
   return [limit] as never;
 }
 
-function timers({ customTimers }: LimitSettings): { path: string; expected: string; got: string } | undefined {
+function timers({ customTimers }: LimitSettings): OptionProblem | undefined {
   if (customTimers === undefined) return undefined;
   const expected = 'nothing: native policies take their time from the pipeline, pipeline([...], { clock }); or keep pTimeoutPolicy()';
   return { path: 'customTimers', expected, got: 'timers' };
 }
 
-function words({ message, fallback: find }: LimitSettings): { path: string; expected: string; got: string } | undefined {
+function words({ message, fallback: find }: LimitSettings): OptionProblem | undefined {
   if (message === undefined || message === false || find !== undefined) return undefined;
   const expected =
     "false, or nothing: native timeouts throw a TimeoutError that is known by its code, 'ERR_TIMEOUT'; or keep pTimeoutPolicy() with this one";

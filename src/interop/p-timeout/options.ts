@@ -1,13 +1,13 @@
 /** What the options of p-timeout are. */
 
-import type { OptionProblem } from '../../core/errors.ts';
+import { OptionsError } from '../../core/errors.ts';
 import { type CommonSettings, type PolicyOptions, commonFields } from '../../core/mode.ts';
-import { type Field, type Fields, field, fn } from '../../core/options.ts';
+import { type Field, type Fields, type Rule, field, fn, readOptions, show } from '../../core/options.ts';
 
 /** What p-timeout takes its timers from: the two functions that every runtime has. */
 export interface TimersLike {
-  setTimeout(this: void, run: () => void, ms: number): unknown;
-  clearTimeout(this: void, timer: never): unknown;
+  readonly setTimeout: (run: () => void, ms: number) => unknown;
+  readonly clearTimeout: (timer: never) => unknown;
 }
 
 /** Options of p-timeout, by its names. `Answer` is what `fallback` may answer with. */
@@ -49,10 +49,15 @@ export const pTimeoutFields: Fields<LimitSettings> = {
   ...commonFields,
 };
 
-/** What p-timeout takes for one promise, and a pipeline for each call. */
-export function foreignTo(owner: string, options: unknown): OptionProblem | undefined {
-  if ((Object(options) as { readonly signal?: unknown }).signal === undefined) return undefined;
-  return { path: `${owner}.signal`, expected: 'nothing: each call has its own, as in execute(work, { signal })', got: 'a signal' };
+/** Reads them; what p-timeout takes for one promise, a pipeline takes for each call. @throws OptionsError */
+export function readLimitOptions(owner: string, options: unknown, ...rules: readonly Rule<LimitSettings>[]): Readonly<LimitSettings> {
+  const { signal, ...others } = Object(options) as Readonly<Record<string, unknown>>;
+  if (signal !== undefined) {
+    const expected = 'nothing: each call has its own, as in execute(work, { signal })';
+    throw new OptionsError([{ path: `${owner}.signal`, expected, got: show(signal) }]);
+  }
+  const plain = typeof options === 'object' && options !== null && !Array.isArray(options);
+  return readOptions(owner, pTimeoutFields, plain ? others : options, ...rules);
 }
 
 /** Whether something is answered in place of the work. */
