@@ -1,5 +1,5 @@
 import Bottleneck from 'bottleneck';
-import { type Settled, perKey, pipeline } from 'breakwater';
+import { type GatePolicy, type Settled, perKey, pipeline } from 'breakwater';
 import { bottleneckLimiter } from 'breakwater/bottleneck';
 import { describe, expect, test } from 'vitest';
 import { hop } from '../../src/testing/hop.ts';
@@ -8,10 +8,7 @@ import { pass, useTurns } from './bottleneck-turns.ts';
 useTurns();
 
 /** Begins a call with each of these keys that does not end, and answers with the keys whose work began. */
-async function begun(
-  policy: ReturnType<typeof bottleneckLimiter> | ReturnType<typeof perKey>,
-  keys: readonly (string | undefined)[],
-): Promise<unknown[]> {
+async function begun(policy: GatePolicy, keys: readonly (string | undefined)[]): Promise<unknown[]> {
   const api = pipeline([policy]);
   const seen: unknown[] = [];
   for (const key of keys)
@@ -83,7 +80,9 @@ describe('a group', () => {
 
   test('told events of its limiters, stopped as a whole, and with listeners for failures', async () => {
     const group = new Bottleneck.Group({ maxConcurrent: 1 });
-    group.on('created', (limiter) => void limiter.on('failed', (_error, { retryCount }) => (retryCount === 0 ? 5 : null)));
+    group.on('created', (limiter) => {
+      limiter.on('failed', (_error, { retryCount }) => (retryCount === 0 ? 5 : null));
+    });
     const limiter = bottleneckLimiter(group);
     const api = pipeline([limiter]);
     const events: string[] = [];

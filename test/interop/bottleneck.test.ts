@@ -36,9 +36,9 @@ function typesOf(events: readonly AnyEvent[], prefix = 'bottleneck.'): readonly 
   return events.map(({ type }) => type).filter((type) => type.startsWith(prefix));
 }
 
-function errorOf(outcome: Settled<unknown>): Record<string, unknown> {
+function errorOf(outcome: Settled<unknown>): { readonly code?: unknown; readonly message?: unknown; readonly cause?: unknown } {
   if (outcome.ok) throw new Error('expected a failure');
-  return outcome.error as Record<string, unknown>;
+  return outcome.error as Error;
 }
 
 describe('what bottleneck decides stands', () => {
@@ -72,8 +72,8 @@ describe('what bottleneck decides stands', () => {
     const api = pipeline([bottleneckLimiter({ maxConcurrent: 1 }, { weight: 2 })], { name: 'api' });
     const error = errorOf(await api.executeOutcome(() => 1));
     expect(error).toMatchObject({ code: 'ERR_BULKHEAD_FULL', pipeline: 'api', policy: 'bottleneck' });
-    expect(error['cause']).toBeInstanceOf(Bottleneck.BottleneckError);
-    expect(error['message']).toContain('weighs (2)');
+    expect(error.cause).toBeInstanceOf(Bottleneck.BottleneckError);
+    expect(error.message).toContain('weighs (2)');
   });
 
   test('a weight that is no number is refused before bottleneck would choke on it and keep its slots for ever', async () => {
@@ -244,7 +244,7 @@ describe('expiration', () => {
     await pass(1);
     const error = errorOf(await call);
     expect(error).toMatchObject({ code: 'ERR_TIMEOUT', after: 100, started: true, policy: 'bottleneck' });
-    expect(error['cause']).toBeInstanceOf(Bottleneck.BottleneckError);
+    expect(error.cause).toBeInstanceOf(Bottleneck.BottleneckError);
     expect(signals[0]?.reason).toBe(error);
     expect(events.find(({ type }) => type === 'bottleneck.expired')).toMatchObject({ after: 100, started: true });
     expect(limiter.snapshot().expired).toBe(1);

@@ -78,9 +78,9 @@ export function standing(limiter: BottleneckLike): StandingSettings {
   return (limiter as Insides)._store?.storeOptions ?? {};
 }
 
-/** When the next job may start, epoch ms, as far as the limiter itself knows. */
-export function nextStart(limiter: BottleneckLike): number {
-  return (limiter as Insides)._store?._nextRequest ?? Infinity;
+/** When the next job may start, epoch ms; `undefined` if that is not kept here but in Redis. */
+export function nextStart(limiter: BottleneckLike): number | undefined {
+  return (limiter as Insides)._store?._nextRequest;
 }
 
 /** How long it is from `now` (epoch ms) until the reservoir is filled again, as far as the limiter itself knows. */

@@ -52,7 +52,7 @@ export class OneLimiter implements Limiters {
       ...jobsOf(this.#limiter),
       maxConcurrent: maxConcurrent ?? Infinity,
       maxQueue: highWater ?? Infinity,
-      ...(typeof reservoir === 'number' && { reservoir }),
+      ...(typeof reservoir === 'number' && nextStart(this.#limiter) !== undefined && { reservoir }),
     };
   }
 
@@ -121,6 +121,9 @@ function jobsOf(limiter: BottleneckLike): { readonly active: number; readonly qu
 /** Whether a limiter that began with this reservoir is as good as new. */
 export function isLikeNew(limiter: BottleneckLike, reservoir: number | undefined): boolean {
   const { active, queued } = jobsOf(limiter);
-  if (active + queued > 0 || nextStart(limiter) > wallTime(systemClock)) return false;
+  if (active + queued > 0) return false;
+  const next = nextStart(limiter);
+  if (next === undefined) return true;
+  if (next > wallTime(systemClock)) return false;
   return reservoir === undefined || (standing(limiter).reservoir ?? -1) >= reservoir;
 }
