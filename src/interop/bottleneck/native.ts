@@ -45,7 +45,7 @@ const BOUNDLESS = 2 ** 30;
  * import { fromBottleneckOptions } from 'breakwater/bottleneck';
  *
  * const mails = pipeline([...fromBottleneckOptions({ maxConcurrent: 5, minTime: '20ms', highWater: 100, strategy: 2 })]);
- * console.log(mails.layers.map(({ name }) => name)); // => ['bulkhead', 'leaky-bucket']
+ * console.log(mails.describe().layers.map(({ name }) => name)); // => ['bulkhead', 'leaky-bucket']
  * console.log(await mails.execute(() => 'sent')); // => 'sent'
  * ```
  */
