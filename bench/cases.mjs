@@ -4,6 +4,7 @@ import { callers } from './cases/callers.mjs';
 import { gates } from './cases/gates.mjs';
 import { flatness, inFlight } from './cases/held.mjs';
 import { keyed, keyedMillion } from './cases/keyed.mjs';
+import { native } from './cases/native.mjs';
 import { neighbours } from './cases/neighbours.mjs';
 import { pending } from './cases/pending.mjs';
 import { reactive } from './cases/reactive.mjs';
@@ -15,4 +16,4 @@ import { sequential } from './cases/sequential.mjs';
 export const timedCases = [...sequential, ...gates, ...reactive, ...callers, ...refusals];
 
 /** Cases that measure something else. */
-export const measuredCases = [pending, inFlight, flatness, keyed, keyedMillion, neighbours, ...servedCases];
+export const measuredCases = [pending, inFlight, flatness, keyed, keyedMillion, native, neighbours, ...servedCases];

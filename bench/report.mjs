@@ -62,6 +62,20 @@ export function hooksCaution(results) {
   return `In this run a bare await took ${show(slower)} times what it takes in a fresh process: one of the libraries has turned on promise hooks.`;
 }
 
+/** The page with these sections in the place of those of the same titles, or at its end, each with what it was measured on. */
+export function withSections(text, sections, host) {
+  const on = `Measured on ${host.date}: ${host.processor}, Node ${host.node}, load average ${host.load.toFixed(1)}.`;
+  const [head, ...rest] = text.trimEnd().split(/^## /m);
+  const own = new Map(sections.map((section) => [section.title, `${section.title}\n\n${section.text}\n\n${on}\n\n`]));
+  const kept = rest.map((section) => {
+    const title = section.slice(0, section.indexOf('\n'));
+    const made = own.get(title);
+    own.delete(title);
+    return made ?? `${section.trimEnd()}\n\n`;
+  });
+  return [head, ...kept, ...own.values()].join('## ');
+}
+
 /** The whole page. */
 export function page(host, plan, sections, judged, caution) {
   const missed = reasons(judged);

@@ -19,7 +19,7 @@ import {
   root,
 } from './source.ts';
 
-const marked = /<!-- (options|errors|events|ratios|rows):start(?: of ([\w./-]+))? -->[\s\S]*?<!-- \1:end -->/g;
+const marked = /<!-- (options|errors|events|ratios|measured|rows):start(?: of ([\w./-]+))? -->[\s\S]*?<!-- \1:end -->/g;
 
 /** Markdown files of the repository, relative to its root. */
 export function pages(): readonly string[] {
@@ -55,6 +55,7 @@ async function table(what: string, of: string | undefined, page: string): Promis
   const kind = of ?? basename(page, '.md');
   const policy = [...kinds(), ...adapted()].includes(kind);
   if (what === 'ratios') return ratios();
+  if (what === 'measured') return measured(of ?? '');
   if (what === 'rows') return rowsOf(of ?? '');
   if (what === 'options') return optionTable(policy ? await optionsOf(kind) : fieldsOf(kind));
   if (what === 'errors') return errorTable(policy ? errorsOf(kind) : undefined);
@@ -117,6 +118,18 @@ function ratios(): string {
   const page = join('docs', 'benchmarks.md');
   const found = existsSync(join(root, page)) ? /^## Targets\n+((?:\|.*\n)+)/m.exec(read(page)) : null;
   return found?.[1]?.trim() ?? 'Run `npm run bench`.';
+}
+
+/** The section of the benchmarks whose title begins so, in lower case with dashes for everything else. */
+function measured(title: string): string {
+  const sections = read(join('docs', 'benchmarks.md')).split(/^## /m).slice(1);
+  const slug = (section: string): string =>
+    section
+      .slice(0, section.indexOf('\n'))
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9]+/g, '-');
+  const found = sections.find((section) => slug(section).startsWith(title));
+  return found?.slice(found.indexOf('\n')).trim() ?? `Run \`npm run bench -- --keep --only …\`.`;
 }
 
 function listed(names: readonly string[]): string {

@@ -145,7 +145,8 @@ export const defects = {
     {
       Defect: 'A timeout frees the slot of work that goes on',
       Package: 'bottleneck 2, cockatiel 3, opossum 9 and 10, p-limit 7, p-queue 9',
-      'What happens': 'with one slot, four calls that time out one after the other run at the same time',
+      'What happens':
+        'with one slot, four calls that time out one after the other run at the same time (p-limit: with p-timeout around the work)',
       Here: 'a slot is free when its work has ended: one runs at a time',
     },
     {
