@@ -36,6 +36,10 @@ export const rows = [
     Why: 'What a listener to `failed` asks for runs in the same job: past `minTime` and the reservoir.',
   },
   {
+    Law: 'A call that would wait for itself is refused',
+    Why: 'Work that makes a call through the limiter whose last slot it holds waits for ever; bottleneck does not know who calls. A deadline or a timeout ends it.',
+  },
+  {
     Law: 'Whoever fits is let in',
     Why: 'The first in the queue goes first: a heavy call that does not fit holds up light ones that would.',
   },

@@ -114,6 +114,17 @@ const broken: Readonly<Record<(typeof rows)[number]['Law'], () => Promise<void>>
     expect((begun[3] as number) - (begun[0] as number)).toBeLessThan(20);
   },
 
+  'A call that would wait for itself is refused': async () => {
+    const api = pipeline([bottleneckLimiter({ maxConcurrent: 1 })], { track: true });
+    const state = { begun: false, settled: false };
+    const call = api.executeOutcome(() => api.execute(() => (state.begun = true)), { deadline: '1h' });
+    void call.then(() => (state.settled = true));
+    await pass(3_000_000);
+    expect(state).toEqual({ begun: false, settled: false });
+    await pass(600_000);
+    expect(await call).toMatchObject({ ok: false, error: { code: 'ERR_TIMEOUT' } });
+  },
+
   'Whoever fits is let in': async () => {
     const api = pipeline([bottleneckLimiter({ maxConcurrent: 2 }, { weight: ({ cost }) => cost })]);
     const begun: string[] = [];

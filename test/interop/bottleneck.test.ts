@@ -408,6 +408,20 @@ describe('calls that are cut short', () => {
     expect(limiter.active).toBe(0);
   });
 
+  test('a timeout further in counts from the start of the work, however long the call has waited', async () => {
+    const api = pipeline([bottleneckLimiter({ maxConcurrent: 1 }), timeout({ after: 100 })]);
+    const held = new Held();
+    const calls = [api.executeOutcome(held.work('a')), api.executeOutcome(held.work('b'))];
+    await pass(80);
+    await held.end('a');
+    await pass(80);
+    await held.end('b');
+    expect(await Promise.all(calls)).toEqual([
+      { ok: true, value: 'a' },
+      { ok: true, value: 'b' },
+    ]);
+  });
+
   test('a retry outside takes a new turn for each attempt', async () => {
     const limiter = bottleneckLimiter({ minTime: 1000 });
     const api = pipeline([retry({ maxAttempts: 3, backoff: { delay: 1, jitter: 'none' } }), limiter]);

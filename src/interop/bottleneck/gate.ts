@@ -106,6 +106,7 @@ export class BottleneckReaction implements Reaction {
     while (failed(last) && job.mayRepeat && (await job.repeats(last.error))) {
       const { inner } = job;
       last = await again(inner);
+      inner.prevail();
       job.call.release(inner);
     }
     job.leave();

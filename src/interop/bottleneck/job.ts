@@ -153,8 +153,11 @@ export class Job implements Watched, Narrowing {
     }
     const { call, options, runs } = this;
     this.runs++;
-    const deadline = options.expiration === undefined ? Infinity : call.scope.clock.now() + options.expiration;
+    const now = call.scope.clock.now();
+    const deadline = options.expiration === undefined ? Infinity : now + options.expiration;
     this.inner = call.derive(call.attempt + runs, deadline);
+    // What lies inside counts from here, and not from when the call began to wait.
+    this.inner.at = now;
     const ended = new Promise<void>((resolve, reject) => (this.#run = { resolve, reject }));
     if (this.#answer !== undefined) {
       admitted.set(this.inner, this);
