@@ -26,7 +26,7 @@ describe('options of opossum become native policies', () => {
     expect(kinds({})).toEqual(['circuit-breaker', 'timeout']);
     expect(kinds({ capacity: 3 })).toEqual(['circuit-breaker', 'bulkhead', 'timeout']);
     expect(kinds({ timeout: false })).toEqual(['circuit-breaker']);
-    expect(kinds({ timeout: 0, capacity: 3 })).toEqual(['circuit-breaker', 'bulkhead']);
+    expect(described({ timeout: 0 })).toMatchObject([{}, { after: Infinity }]);
   });
 
   test('the pipeline finds nothing to say about them but that the default window is short for the default timeout', () => {

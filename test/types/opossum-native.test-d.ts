@@ -9,9 +9,9 @@ export async function theyAreATupleOfThosePoliciesThatTheOptionsAskFor(wide: Opo
   typed(fromOpossumOptions({ resetTimeout: '5s' })).is<[CircuitBreaker, RacingTimeout]>();
   typed(fromOpossumOptions({ capacity: 3, timeout: '3s' })).is<[CircuitBreaker, Bulkhead, RacingTimeout]>();
   typed(fromOpossumOptions({ capacity: 3, timeout: false })).is<[CircuitBreaker, Bulkhead]>();
-  typed(fromOpossumOptions({ timeout: 0 })).is<[CircuitBreaker]>();
-  typed(fromOpossumOptions({ timeout: '0s' })).is<[CircuitBreaker]>();
-  typed(fromOpossumOptions({ timeout: ms })).is<[CircuitBreaker] | [CircuitBreaker, RacingTimeout]>();
+  typed(fromOpossumOptions({ timeout: 0 })).is<[CircuitBreaker, RacingTimeout]>();
+  typed(fromOpossumOptions({ timeout: ms })).is<[CircuitBreaker, RacingTimeout]>();
+  typed(fromOpossumOptions({ timeout: wide.timeout ?? false })).is<[CircuitBreaker] | [CircuitBreaker, RacingTimeout]>();
   typed(fromOpossumOptions(wide)[0]).is<CircuitBreaker>();
   typed(await pipeline([fallback({ value: null }), ...fromOpossumOptions({ capacity: 3 })]).execute(() => 7)).is<number | null>();
   typed(await pipeline(fromOpossumOptions(wide)).execute(() => 7)).is<number>();

@@ -10,12 +10,9 @@ import { type OpossumSettings, readOpossumOptions } from './fields.ts';
 import { type NativeCircuitOptions, circuitOf } from './native-state.ts';
 import type { BreakerOptions } from './options.ts';
 
-/** What switches opossum's timeout off. */
-type Off = false | 0 | `0${'ms' | 's' | 'm' | 'h'}`;
-
 /** A place in the tuple, or none. */
 type Slots<Capacity> = [Capacity] extends [undefined] ? [] : undefined extends Capacity ? [] | [Bulkhead] : [Bulkhead];
-type Limit<Time> = [Time] extends [Off] ? [] : [Extract<Off, Time>] extends [never] ? [RacingTimeout] : [] | [RacingTimeout];
+type Limit<Time> = [Time] extends [false] ? [] : false extends Time ? [] | [RacingTimeout] : [RacingTimeout];
 
 /** The policies that {@link fromOpossumOptions} makes of these options, outermost first. */
 export type OpossumNative<Given = object> = [
@@ -57,7 +54,7 @@ export function fromOpossumOptions<const Given extends BreakerOptions = object>(
   return [
     circuitOf({ ...circuitOptions(settings), ...named(), mode }, settings, owner),
     ...(bounded ? [bulkhead({ maxConcurrent: Math.min(capacity, Number.MAX_SAFE_INTEGER), ...named('-capacity'), mode })] : []),
-    ...(limit === false || limit === 0 ? [] : [timeout({ after: limit, ...named('-timeout'), mode })]),
+    ...(limit === false ? [] : [timeout({ after: limit === 0 ? Infinity : limit, ...named('-timeout'), mode })]),
   ] as unknown as OpossumNative<Given>;
 }
 
