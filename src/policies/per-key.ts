@@ -100,6 +100,8 @@ export const perKeyFields: Fields<PerKeySettings> = {
  * an offender's count forgotten. Where there is no room, new keys share a fixed set of policies, by a hash nobody can predict: they may be refused
  * for what others did, and never get more than the policy allows.
  *
+ * With a `store` the policies stand in a cache of the user's, under their keys, and what that lets go by itself is forgotten.
+ *
  * The factory is called once at the start, with an empty key, to see what it makes; if it takes no key, wrong options are refused then. What it throws
  * when a key comes is what the call gets.
  *

@@ -357,6 +357,16 @@ describe('a cache is the store of one perKey alone', () => {
     expect([cache.size, cache.peek('settings')]).toEqual([3, settings]);
   });
 
+  test('whatever it is, and whatever its key', () => {
+    const { ask, cache, keys, pipeline: p } = limited(1, { max: 6 });
+    const others = cache as unknown as LRUCache<string | number | bigint | symbol | object, number>;
+    for (const key of [7, Symbol('mine'), {}, 1n]) others.set(key, 5);
+    others.set('five', 5);
+    expect(['a', 'a', 'b', 'b'].map(ask)).toEqual([true, false, true, false]);
+    expect([keys.keys(), keys.get('five'), keys.size, keys.snapshot()['shared']]).toEqual([['a'], undefined, 6, 1]);
+    expect(p.tryAcquire({ key: 'five' })).toMatchObject({ admitted: false, error: { code: 'ERR_OPTIONS' } });
+  });
+
   test('however much of it there is, nobody looks through all of it', () => {
     const { ask, cache } = limited(1, { max: 2000 });
     for (let i = 0; i < 2000; i++) (cache as unknown as LRUCache<string, object>).set(`s${i}`, {});

@@ -67,7 +67,7 @@ export class CacheShelf<Child extends GatePolicy> implements Shelf<Kept<Child>> 
   }
 
   keys(): Iterable<Id> {
-    return Array.from(this.#cache.keys(), idOf);
+    return Array.from(this.#cache.keys(), idOf).filter((id) => this.peek(id) !== undefined);
   }
 
   /**

@@ -19,9 +19,9 @@ export function textOf(id: Id): string {
   return typeof id === 'string' && isLookalike(id) ? mark + id : shown(id);
 }
 
-/** The key that stands in a cache as this text. */
+/** The key that stands in a cache as this text. What is no text, somebody else put there: no key of ours is held under it. */
 export function idOf(text: string): Id {
-  if (!isLookalike(text)) return text;
+  if (typeof text !== 'string' || !isLookalike(text)) return text;
   const rest = text.slice(mark.length);
   return rest.startsWith(mark) ? rest : BigInt(`0x${rest}`);
 }
