@@ -19,7 +19,10 @@ export async function runCases(chosen, size, say = () => undefined, all = { time
   const results = new Map([...timed.map(({ id }, i) => [id, timedFigures[i]]), ...measured.map(({ id }, i) => [id, measuredFigures[i]])]);
   const sections = [
     ...timed.map((each, i) => ({ title: each.title, text: timedTable(each, timedFigures[i]) })),
-    ...measured.map((each, i) => ({ title: each.title, text: measuredTable(each, measuredFigures[i]) })),
+    ...measured.map((each, i) => ({
+      title: each.title,
+      text: [...(each.about ?? []), measuredTable(each, measuredFigures[i])].join('\n\n'),
+    })),
   ];
   const judged = judge(results, (id, name, key) => {
     const figures = results.get(id).get(name);

@@ -99,6 +99,9 @@ async function measure({ name, kind = 'sequential', work = 'immediate', ours, th
 export const native = {
   id: 'native',
   title: 'Native policies and the packages, µs a call',
+  about: [
+    'Processor time (user and system), in µs a call: of the native policy, of the package, how many times native that is, and of the policy that stands on the package. Then the time elapsed, for what waits without a processor: it includes whatever else ran on the machine.',
+  ],
   size: 100_000,
   columns: [
     { key: 'ours', title: 'native' },

@@ -2,7 +2,7 @@
 
 import Bottleneck from 'bottleneck';
 import * as cockatiel from 'cockatiel';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 import { OptionsError, bulkhead, circuitBreaker, pipeline, retry } from 'breakwater';
 import { useProcessTime } from '../../support/process-clock.ts';
 import { Fate, HOUR, Held, demonstrate, errorWithin, fails, pass, succeeds, within } from './demonstration.ts';
@@ -78,8 +78,13 @@ demonstrate('options', {
   'An option without effect': {
     there: {
       cockatiel: () => {
-        expect(delaysOf(cockatiel.noJitterGenerator, 3)).toEqual([100, 200, 400, 800]);
-        expect(delaysOf(cockatiel.noJitterGenerator, 10)).toEqual([100, 200, 400, 800]);
+        const random = vi.spyOn(Math, 'random').mockReturnValue(0.5);
+        for (const exponent of [1, 3, 10]) {
+          expect(delaysOf(cockatiel.noJitterGenerator, exponent)).toEqual([100, 200, 400, 800]);
+          expect(delaysOf(cockatiel.fullJitterGenerator, exponent)).toEqual([50, 100, 200, 400]);
+          expect(delaysOf(cockatiel.halfJitterGenerator, exponent)).toEqual([75, 150, 300, 600]);
+        }
+        random.mockRestore();
       },
     },
     here: async () => {
