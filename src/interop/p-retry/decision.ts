@@ -4,28 +4,11 @@ import type { Call } from '../../core/call.ts';
 import { RejectedError } from '../../core/errors.ts';
 import type { Settled } from '../../core/outcome.ts';
 import type { RetryOptions } from '../../policies/retry.ts';
-import { isAbortError } from './abort-error.ts';
+import { isAbortError, isWorthIt } from './errors.ts';
 import { type PRetryContext, type RepeatSettings, longestWait, plannedWait } from './options.ts';
 
 type When = NonNullable<RetryOptions['when']>;
 type DelayFor = NonNullable<RetryOptions['delayFor']>;
-
-/** How runtimes say, in a TypeError, that the network failed. */
-const networkMessages: ReadonlySet<string> = new Set([
-  'fetch failed',
-  'terminated',
-  'network error',
-  'Failed to fetch',
-  'Load failed',
-  'NetworkError when attempting to fetch resource.',
-  'Network request failed',
-  'Network connection lost',
-]);
-
-/** Whether p-retry would try again after this error, if nobody says otherwise. */
-function isWorthIt(error: Error): boolean {
-  return !(error instanceof TypeError) || networkMessages.has(error.message);
-}
 
 /** Whether to try again: `when` of a native retry. */
 export function decisionOf(settings: RepeatSettings): When {
@@ -38,12 +21,8 @@ export function decisionOf(settings: RepeatSettings): When {
   };
 }
 
-async function asked(
-  { retries, onFailedAttempt, shouldRetry }: RepeatSettings,
-  error: Error,
-  call: Call,
-  attempt: number,
-): Promise<boolean> {
+async function asked(settings: RepeatSettings, error: Error, call: Call, attempt: number): Promise<boolean> {
+  const { retries, onFailedAttempt, shouldRetry } = settings;
   const context: PRetryContext = Object.freeze({
     error,
     attemptNumber: attempt,
@@ -52,8 +31,9 @@ async function asked(
   });
   await onFailedAttempt?.(context, call);
   if (!isWorthIt(error)) return false;
-  // The retry itself knows that there are none left.
-  return context.retriesLeft === 0 || shouldRetry === undefined || Boolean(await shouldRetry(context, call));
+  // The retry itself knows that there are none left, or no time.
+  if (context.retriesLeft === 0 || timeLeft(settings, call) <= 0) return true;
+  return shouldRetry === undefined || Boolean(await shouldRetry(context, call));
 }
 
 /** p-retry puts a TypeError in the place of what is no Error. */
@@ -63,13 +43,18 @@ function asError(error: unknown): Error {
 
 /** The wait before the next attempt, where no schedule of the native retry is the same: `delayFor`. */
 export function waitsOf(settings: RepeatSettings): DelayFor {
-  const { maxRetryTime, randomize } = settings;
+  const { randomize } = settings;
   return (_outcome: Settled<unknown>, { call, attempt }) => {
-    const left = maxRetryTime === Infinity ? Infinity : call.begun + maxRetryTime - call.scope.clock.now();
+    const left = timeLeft(settings, call);
     if (left <= 0) return false;
     const planned = randomize ? randomWait(settings, attempt - 1, call.scope.random()) : plannedWait(settings, attempt - 1);
     return Math.min(planned, left);
   };
+}
+
+/** What is left of `maxRetryTime`, ms. */
+function timeLeft({ maxRetryTime }: RepeatSettings, call: Call): number {
+  return maxRetryTime === Infinity ? Infinity : call.begun + maxRetryTime - call.scope.clock.now();
 }
 
 function randomWait(settings: RepeatSettings, consumed: number, u: number): number {

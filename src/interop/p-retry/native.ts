@@ -3,7 +3,7 @@
 import type { OptionProblem } from '../../core/errors.ts';
 import { show } from '../../core/options.ts';
 import { type BackoffOptions, type Retry, type RetryOptions, retry } from '../../policies/retry.ts';
-import { type UnwrappedAborts, unwrappedAborts } from './abort-error.ts';
+import { type UnwrappedAborts, unwrappedAborts } from './errors.ts';
 import { decisionOf, waitsOf } from './decision.ts';
 import { type RepeatOptions, type RepeatSettings, longestWait, plannedWait, readRepeatOptions } from './options.ts';
 

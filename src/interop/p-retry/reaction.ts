@@ -5,7 +5,7 @@ import { Failure, type Outcome } from '../../core/outcome.ts';
 import type { Handler } from '../../core/policy.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Reaction } from '../../core/stage.ts';
-import { isAbortError, isPlainError } from './abort-error.ts';
+import { isAbortError, isWorthIt } from './errors.ts';
 import { type RepeatCounts, RepeatNews, endsAtOnce } from './news.ts';
 import type { RepeatSettings } from './options.ts';
 import { type PRetryLike, RepeatRun } from './run.ts';
@@ -61,7 +61,7 @@ export class RepeatReaction implements Reaction {
 
   /** What a shadow can tell without asking the user's functions. */
   #wouldTry(error: unknown): boolean {
-    return this.#settings.retries > 0 && isPlainError(error) && !isAbortError(error);
+    return this.#settings.retries > 0 && isWorthIt(error) && !isAbortError(error);
   }
 
   #close(call: Call): void {

@@ -7,7 +7,7 @@ import type { Handler } from '../../core/policy.ts';
 import type { Scope } from '../../core/scope.ts';
 import { isThenable } from '../../core/thenable.ts';
 import { pause } from '../../core/wait.ts';
-import { isAbortError, isPlainError } from './abort-error.ts';
+import { isAbortError, isWorthIt } from './errors.ts';
 import { type PRetryEnd, type RepeatNews, endsAtOnce } from './news.ts';
 import { type PRetryContext, type RepeatSettings, longestWait, plannedWait } from './options.ts';
 
@@ -122,6 +122,7 @@ export class RepeatRun {
     }
     const reason = endsAtOnce(outcome, this.#call);
     if (reason !== undefined) {
+      if (this.#final === undefined && reason !== 'refused') this.ran++;
       // A refusal does not stand for attempts that ran: it would say that the work never started.
       this.#finish(reason === 'refused' ? this.#last : outcome, reason);
       throw new this.#package.AbortError(ended);
@@ -201,10 +202,8 @@ export class RepeatRun {
   }
 
   #whyNot(error: unknown): PRetryEnd {
-    if (this.#asked === false) return 'not-retryable';
-    if (this.#left <= 0) return 'exhausted';
-    if (this.#asked === true) return 'duration';
-    return isPlainError(error) ? 'duration' : 'not-retryable';
+    if (this.#asked === false || !isWorthIt(error)) return 'not-retryable';
+    return this.#left <= 0 ? 'exhausted' : 'duration';
   }
 
   #finish(outcome: Outcome, reason: PRetryEnd): void {
@@ -219,6 +218,7 @@ export class RepeatRun {
       this.#call.waiter = this.#cut;
       return;
     }
+    if (this.#running) this.ran++;
     this.#finish(failure, endsAtOnce(failure, this.#call) ?? 'deadline');
     this.#stop.abort(ended);
     this.#answer(failure);

@@ -35,11 +35,17 @@ const owner = 'fromPTimeoutOptions';
 export function fromPTimeoutOptions<const Given extends LimitOptions>(options: Given): NativeTimeout<Given> {
   const { name, mode, milliseconds, message, fallback: find } = readLimitOptions(owner, options, timers, words);
   const limit = timeout({ after: effective(milliseconds), mode, ...(name !== undefined && { name }) });
-  const when = 'timeout';
-  const named = name === undefined ? {} : { name: `${name}-fallback` };
-  if (find !== undefined) return [fallback({ run: () => find(), when, maxConcurrent: Infinity, mode, ...named }), limit] as never;
-  if (message === false) return [fallback({ value: undefined, when, mode, ...named }), limit] as never;
+  // A value would answer for a deadline further out as well, a function does not.
+  const answer = find ?? (message === false ? nothing : undefined);
+  if (answer !== undefined) {
+    const named = name === undefined ? {} : { name: `${name}-fallback` };
+    return [fallback({ run: () => answer(), when: 'timeout', maxConcurrent: Infinity, mode, ...named }), limit] as never;
+  }
   return [limit] as never;
+}
+
+function nothing(): undefined {
+  return undefined;
 }
 
 function timers({ customTimers }: LimitSettings): OptionProblem | undefined {

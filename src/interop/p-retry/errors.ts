@@ -21,10 +21,22 @@ export function isAbortError(error: unknown): error is AbortErrorLike {
   }
 }
 
-/** Whether it is an Error, and none that may be a mistake of the program. */
-export function isPlainError(error: unknown): boolean {
+/** How runtimes say, in a TypeError, that the network failed. */
+const networkMessages: ReadonlySet<string> = new Set([
+  'fetch failed',
+  'terminated',
+  'network error',
+  'Failed to fetch',
+  'Load failed',
+  'NetworkError when attempting to fetch resource.',
+  'Network request failed',
+  'Network connection lost',
+]);
+
+/** Whether p-retry tries again after it, if nobody says otherwise: after Errors, and of the TypeErrors those of the network. */
+export function isWorthIt(error: unknown): boolean {
   try {
-    return error instanceof Error && !(error instanceof TypeError);
+    return error instanceof Error && (!(error instanceof TypeError) || networkMessages.has(error.message));
   } catch {
     return false;
   }
