@@ -22,7 +22,18 @@ import {
 import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { OptionsError, bulkhead, circuitBreaker, fallback, fixedWindow, perKey, pipeline, retry, tokenBucket } from 'breakwater';
+import {
+  OptionsError,
+  TimeoutError,
+  bulkhead,
+  circuitBreaker,
+  fallback,
+  fixedWindow,
+  perKey,
+  pipeline,
+  retry,
+  tokenBucket,
+} from 'breakwater';
 import {
   BreakwaterGuard,
   BreakwaterModule,
@@ -314,6 +325,23 @@ describe.each<Platform>(['Express', 'Fastify'])('the module on %s', (platform) =
     await over;
     expect(reason).toMatchObject({ code: 'ERR_TIMEOUT' });
   });
+});
+
+test('where the time of the request and of its pipeline are up at once, the request is told before it is answered', async () => {
+  // Two clocks ring in the same moment. Where that of the pipeline was first, the answer ended the request, and its handler was never told.
+  const guard = new AbortController();
+  const breakwater = { remaining: () => 0, signal: guard.signal };
+  const late = { name: 'late', execute: () => Promise.reject(new TimeoutError('too late', { after: 200, pipeline: 'late' })) };
+  const http = { getRequest: () => ({ breakwater }), getResponse: () => ({ setHeader: () => undefined }) };
+  const handled = new PipelineInterceptor(late).intercept({ getType: () => 'http', switchToHttp: () => http } as never, {
+    handle: () => of('late'),
+  });
+  const seen: unknown[] = [];
+  const answer = lastValueFrom(handled).catch(() => seen.push(`answered, told: ${guard.signal.aborted}`));
+  await new Promise(setImmediate);
+  guard.abort(new Error('the time is up'));
+  await answer;
+  expect(seen).toEqual(['answered, told: true']);
 });
 
 describe('what is wrong', () => {

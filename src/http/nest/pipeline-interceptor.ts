@@ -1,9 +1,11 @@
+import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { type CallHandler, type ExecutionContext, type NestInterceptor, UseInterceptors } from '@nestjs/common';
 import { type Observable, from, lastValueFrom } from 'rxjs';
 import { ResilienceError } from '../../core/errors.ts';
 import type { CallOptions } from '../../core/call-options.ts';
 import type { Pipeline } from '../../core/pipeline.ts';
+import type { Visit } from '../admission/inbound.ts';
 import { answerTo } from '../admission/response.ts';
 import { Exchange, type NestRequest } from './exchange.ts';
 import { TurnedException } from './turned-exception.ts';
@@ -42,6 +44,7 @@ export class PipelineInterceptor implements NestInterceptor {
     } catch (error) {
       // A refusal of another pipeline, which the handler asked, is the handler's own affair.
       const own = error instanceof ResilienceError && error.pipeline === this.#pipeline.name;
+      if (own && breakwater !== undefined) await aborted(breakwater);
       const answer = own ? answerTo(error) : undefined;
       if (answer === undefined) throw error;
       const turned = { ...answer, error };
@@ -49,6 +52,11 @@ export class PipelineInterceptor implements NestInterceptor {
       throw new TurnedException(turned);
     }
   }
+}
+
+/** Where the time of the whole request is up, the guard aborts its signal: both clocks ring now, and which of them is first is chance. */
+async function aborted(visit: Visit): Promise<void> {
+  if (visit.remaining() === 0 && !visit.signal.aborted) await once(visit.signal, 'abort');
 }
 
 /** Runs the handler, or all handlers of the class, within a pipeline: `@Through(pipeline([retry(), timeout({ after: '1s' })]))`. */
