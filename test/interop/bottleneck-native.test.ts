@@ -2,8 +2,26 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { pipeline } from '../../src/core/pipeline.ts';
 import { BulkheadFullError, OptionsError, type TimeoutError } from '../../src/core/errors.ts';
 import { fromBottleneckOptions } from '../../src/interop/bottleneck/native.ts';
+import type { Bulkhead } from '../../src/policies/bulkhead.ts';
+import { gateContract } from '../../src/testing/gate-contract.ts';
+import { policyContract } from '../../src/testing/policy-contract.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 import { hop } from '../../src/testing/hop.ts';
+
+const marked = (options: Options, job?: JobOptions) => fromBottleneckOptions(options, job)[0] as Bulkhead;
+const laws = { describe, it: test, refuses: () => marked({ maxConcurrent: 0, highWater: 1 }) };
+
+policyContract(() => marked({ maxConcurrent: 300, highWater: 10 }), {
+  ...laws,
+  waits: () => marked({ maxConcurrent: 1, highWater: 10_000 }),
+  name: 'a bulkhead that leaks',
+});
+policyContract(() => marked({ maxConcurrent: 300, highWater: 10, strategy: 3 }), {
+  ...laws,
+  waits: () => marked({ maxConcurrent: 1, highWater: 10_000, strategy: 3 }, { weight: 1, priority: 5 }),
+  name: 'a bulkhead that blocks',
+});
+gateContract(() => marked({ maxConcurrent: 300, highWater: 10 }), { ...laws, name: 'a bulkhead that leaks' });
 
 type Options = Parameters<typeof fromBottleneckOptions>[0];
 type JobOptions = Parameters<typeof fromBottleneckOptions>[1];
@@ -262,6 +280,20 @@ describe('a bulkhead at its high-water mark', () => {
     await clock.advance(1000);
     expect(guarded.snapshot().policies).toMatchObject([{ active: 0, queued: 0, evicted: 1 }]);
     expect(clock.pending).toBe(0);
+  });
+
+  test('pipelines that hold the same one share its queue, and each hears of its own calls', async () => {
+    const all = fromBottleneckOptions({ maxConcurrent: 1, highWater: 2 }, { priority: ({ tags }) => tags['priority'] as number });
+    const [one, other] = [pipeline(all, { clock, name: 'one' }), pipeline(all, { clock, name: 'other' })];
+    const told: string[] = [];
+    for (const each of [one, other]) each.on('bulkhead.evicted', ({ pipeline: by, operation }) => told.push(`${by} ${operation}`));
+    const forever = () => new Promise<void>(() => undefined);
+    const come = (by: typeof one, operation: string) => by.executeOutcome(forever, { operation, tags: { priority: 5 } });
+    void come(one, 'runs');
+    const calls = [come(other, 'first'), come(one, 'second'), come(other, 'third'), come(one, 'fourth')];
+    await hop();
+    expect(told).toEqual(['other first', 'one second']);
+    expect(await Promise.all(calls.slice(0, 2))).toMatchObject([{ ok: false }, { ok: false }]);
   });
 
   test('it can be resized, and tells its settings', async () => {

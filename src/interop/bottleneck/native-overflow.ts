@@ -51,6 +51,9 @@ class OverflowingBulkhead extends SharedSlots implements Bulkhead {
   readonly settings: BulkheadSettings;
   /** Nobody is let in up to this time, ms. */
   blockedUntil = -Infinity;
+  /** In which order those came who wait: time does not tell, where several come in one tick. */
+  readonly #arrivals = new WeakMap<Call, number>();
+  #arrived = 0;
 
   constructor(settings: BulkheadSettings, mark: HighWaterMark) {
     super(settings.maxConcurrent, settings);
@@ -74,6 +77,28 @@ class OverflowingBulkhead extends SharedSlots implements Bulkhead {
     return this.active + this.queued === 0 && this.slots.limit === this.settings.maxConcurrent;
   }
 
+  /** A call is about to wait. */
+  note(call: Call): void {
+    this.#arrivals.set(call, this.#arrived++);
+  }
+
+  /** Of those who wait and rank lowest, the one that has waited longest. */
+  get oldestOfTheLowest(): Waiting | undefined {
+    const { line } = this.slots;
+    const lowest = line.least;
+    if (lowest === undefined) return line.oldest;
+    let oldest = lowest;
+    line.some((waiting) => {
+      if (rankOf(waiting.wants) === rankOf(lowest.wants) && this.#arrivalOf(waiting) < this.#arrivalOf(oldest)) oldest = waiting;
+      return false;
+    });
+    return oldest;
+  }
+
+  #arrivalOf({ owner }: Waiting): number {
+    return this.#arrivals.get(owner) ?? 0;
+  }
+
   resize(maxConcurrent: number): void {
     const from = this.slots.limit;
     readOptions('bulkhead.resize', { maxConcurrent: bulkheadFields.maxConcurrent }, { maxConcurrent });
@@ -95,9 +120,6 @@ class OverflowingBulkhead extends SharedSlots implements Bulkhead {
 
 class OverflowingGate extends SlotGate {
   readonly #bulkhead: OverflowingBulkhead;
-  /** In which order those came who wait: time does not tell, where several come in one tick. */
-  readonly #arrivals = new WeakMap<Call, number>();
-  #arrived = 0;
 
   constructor(bulkhead: OverflowingBulkhead, scope: Scope) {
     super(bulkhead, scope, words, bulkhead.settings.releaseOn === 'settle' ? 'work' : undefined);
@@ -111,17 +133,32 @@ class OverflowingGate extends SlotGate {
     return this.#refusal(call, this.#block(mark.penalty));
   }
 
+  /** Ends a wait as an abort would, with a refusal. */
+  override evict(waiting: Waiting): void {
+    const { owner } = waiting;
+    const { waiter } = owner;
+    const waited = this.waited(waiting);
+    const why =
+      this.#bulkhead.mark.penalty === undefined
+        ? 'gave the place of the call that waited longest to a newcomer (LEAK)'
+        : 'let everybody go who waited when a call found its queue full (BLOCK)';
+    owner.waiter = undefined;
+    this.#bulkhead.evicted++;
+    waiter?.(this.#refusal(owner, `${why}, so the work never ran`));
+    if (this.scope.listening) this.scope.emit('bulkhead.evicted', 'warn', owner, { waited });
+  }
+
   /** Asked about calls that found no slot and are about to wait. */
   protected override barrier = (call: Call, wants: Slot['wants']): string | undefined => {
     const { slots, mark } = this.#bulkhead;
     if (slots.queued >= mark.highWater) {
       if (mark.penalty !== undefined) return this.#block(mark.penalty);
-      const victim = this.#oldestOfTheLowest();
+      const victim = this.#bulkhead.oldestOfTheLowest;
       if (victim === undefined || rankOf(victim.wants) > rankOf(wants))
         return `its queue of ${mark.highWater} is full of calls that rank higher`;
-      this.#drop(victim, 'gave the place of the call that waited longest to a newcomer (LEAK), so the work never ran');
+      victim.way.evict(victim);
     }
-    this.#arrivals.set(call, this.#arrived++);
+    this.#bulkhead.note(call);
     return undefined;
   };
 
@@ -131,36 +168,8 @@ class OverflowingGate extends SlotGate {
     const all: Waiting[] = [];
     this.#bulkhead.slots.line.some((waiting) => all.push(waiting) === 0);
     // From the end: if the first one went before the others, its slots would go to the next.
-    for (const waiting of all.reverse())
-      this.#drop(waiting, 'let everybody go who waited when a call found its queue full (BLOCK), so the work never ran');
+    for (const waiting of all.reverse()) waiting.way.evict(waiting);
     return `lets nobody in until no call has come for ${penalty} ms (BLOCK)`;
-  }
-
-  #oldestOfTheLowest(): Waiting | undefined {
-    const { line } = this.#bulkhead.slots;
-    const lowest = line.least;
-    if (lowest === undefined) return line.oldest;
-    let oldest = lowest;
-    line.some((waiting) => {
-      if (rankOf(waiting.wants) === rankOf(lowest.wants) && this.#arrivalOf(waiting) < this.#arrivalOf(oldest)) oldest = waiting;
-      return false;
-    });
-    return oldest;
-  }
-
-  #arrivalOf({ owner }: Waiting): number {
-    return this.#arrivals.get(owner) ?? 0;
-  }
-
-  /** Ends a wait as an abort would, with a refusal. */
-  #drop(waiting: Waiting, why: string): void {
-    const { owner } = waiting;
-    const waited = this.waited(waiting);
-    const { waiter } = owner;
-    owner.waiter = undefined;
-    this.#bulkhead.evicted++;
-    waiter?.(this.#refusal(owner, why));
-    if (this.scope.listening) this.scope.emit('bulkhead.evicted', 'warn', owner, { waited });
   }
 
   #refusal({ key }: Call, why: string): Failure {
