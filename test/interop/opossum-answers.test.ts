@@ -1,18 +1,25 @@
 import CircuitBreaker from 'opossum';
 import { describe, expect, it, vi } from 'vitest';
-import { type AnyEvent, type Call, type Failed, OptionsError, perKey, pipeline, retry, tokenBucket } from 'breakwater';
+import { type AnyEvent, type Call, OptionsError, perKey, pipeline, retry, tokenBucket } from 'breakwater';
 import { type CacheTransport, opossumBreaker } from 'breakwater/opossum';
 import { hop } from '../../src/testing/hop.ts';
 import { useProcessTime } from '../support/process-clock.ts';
 
 useProcessTime();
 
+interface Failed {
+  readonly ok: false;
+  readonly error: unknown;
+}
+
 const down = (): Promise<never> => Promise.reject(new Error('down'));
 const never = (): Promise<never> => new Promise(() => undefined);
 
 function typesOf(watched: { on(type: '*', listener: (event: AnyEvent) => void): unknown }): string[] {
   const types: string[] = [];
-  watched.on('*', ({ type }) => void (type.startsWith('opossum.') && types.push(type)));
+  watched.on('*', ({ type }) => {
+    if (type.startsWith('opossum.')) types.push(type);
+  });
   return types;
 }
 
@@ -81,7 +88,7 @@ describe("a fallback of the breaker's", () => {
   });
 
   it('may take its time, and an abort ends the wait for it', async () => {
-    const breaker = opossumBreaker<never>();
+    const breaker = opossumBreaker();
     breaker.breaker.fallback(never);
     const caller = new AbortController();
     const call = pipeline([breaker]).executeOutcome(down, { signal: caller.signal });
@@ -108,7 +115,7 @@ describe("a fallback of the breaker's", () => {
       perKey(() => {
         const own = opossumBreaker();
         own.breaker.fallback(answer);
-        return own as never;
+        return own;
       }),
     ]);
     expect(await keyed.executeOutcome(down, { key: 'a' })).toMatchObject({ error: { message: 'down' } });
@@ -169,10 +176,10 @@ describe('a cache', () => {
     expect(kept.get('x')).toBeInstanceOf(Promise);
     expect(await users.execute(() => 2, { tags: { id: 'x' } })).toBe(1);
     expect(await users.execute(() => 3, { tags: { odd: true } })).toBe(3);
-    transport.get = () => {
+    const slip = (): never => {
       throw new Error('a slip');
     };
-    transport.set = transport.get;
+    Object.assign(transport, { get: slip, set: slip });
     expect(await users.execute(() => 4, { tags: { id: 'x' } })).toBe(4);
     expect(failed).toEqual(['cacheGetKey', 'cacheTransport.get', 'cacheTransport.set']);
     expect(breaker.snapshot()).toMatchObject({ active: 0, state: 'closed', failures: 0 });

@@ -124,7 +124,9 @@ describe('a breaker for each key', () => {
   it('opens for one key and not for others', async () => {
     const hosts = pipeline([perKey(() => opossumBreaker({ timeout: '1s', resetTimeout: '5s' }))]);
     const types: unknown[] = [];
-    hosts.on('*', (event: AnyEvent) => void (event.type.startsWith('opossum.') && types.push([event.type, event.key])));
+    hosts.on('*', ({ type, key }: AnyEvent) => {
+      if (type.startsWith('opossum.')) types.push([type, key]);
+    });
     await hosts.executeOutcome(down, { key: 'bad' });
     expect(await hosts.executeOutcome(() => 'up', { key: 'bad' })).toMatchObject({ error: { code: 'ERR_CIRCUIT_OPEN', retryAfter: 5000 } });
     expect(await hosts.execute(() => 'up', { key: 'good' })).toBe('up');

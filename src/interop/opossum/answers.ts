@@ -61,7 +61,8 @@ export class Answers implements Reaction {
     // Whoever went ahead gave up, or was turned away: that is no answer for others.
     if (leader?.ignored === true) return again(call);
     if (leader?.substituted === true) call.markDegraded();
-    if (this.#scope.listening) this.#scope.emit(`opossum.${pending.hit}-used`, 'debug', call, {});
+    if (this.#scope.listening)
+      this.#scope.emit(pending.hit === 'cache' ? 'opossum.cache-used' : 'opossum.coalesce-used', 'debug', call, {});
     return found instanceof Failure ? this.#shared(found, call) : found;
   }
 

@@ -46,7 +46,7 @@ export interface OpossumSettings extends CommonSettings {
   /** As long as `timeout`, if it is not given. */
   readonly coalesceTTL: number | undefined;
   readonly coalesceSize: number;
-  readonly coalesceResetOn: readonly CoalesceReset[];
+  readonly coalesceResetOn: readonly CoalesceReset[] | undefined;
   readonly abortController: AbortControllerLike | undefined;
   readonly autoRenewAbortController: boolean;
   readonly enableSnapshots: boolean;
@@ -120,7 +120,7 @@ export const opossumFields: Fields<OpossumSettings> = {
   coalesce: flag().or(false),
   coalesceTTL: duration().optional(),
   coalesceSize: count({ min: 1 }).or(MOST),
-  coalesceResetOn: resetOn.or([]),
+  coalesceResetOn: resetOn.optional(),
   abortController: having<AbortControllerLike>('an AbortController', 'abort').optional(),
   autoRenewAbortController: flag().or(false),
   enableSnapshots: flag().or(true),

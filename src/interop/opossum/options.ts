@@ -19,6 +19,7 @@ export interface AbortControllerLike {
 
 /** What `toJSON().state` of a breaker says. */
 export interface BreakerState {
+  /** What the breaker was called; of no consequence here. */
   readonly name?: string;
   readonly enabled?: boolean;
   readonly closed?: boolean;
@@ -78,7 +79,7 @@ export interface BreakerOptions extends PolicyOptions {
   readonly coalesceTTL?: Duration;
   /** How many answers are shared at once. @defaultValue `16777215` */
   readonly coalesceSize?: number;
-  /** What ends that time at once: `'error'`, `'success'`, `'timeout'`. @defaultValue `[]` */
+  /** What ends that time at once: `'error'`, `'success'`, `'timeout'`. @defaultValue none: it lasts */
   readonly coalesceResetOn?: readonly CoalesceReset[];
   /** Is aborted when a call has timed out, and with it all others that use its signal. The signal of the call is there for each by itself. @defaultValue none */
   readonly abortController?: AbortControllerLike;
