@@ -172,6 +172,20 @@ describe('bottleneck does not keep', () => {
   });
 });
 
+test('an answer waits for no turn of the event loop, also that of a failure which a listener was asked about', async () => {
+  const yours = new Bottleneck();
+  yours.on('failed', () => null);
+  const error = new Error('no');
+  let fail = (): void => undefined;
+  const call = pipeline([bottleneckLimiter(yours)]).executeOutcome(() => new Promise((_, reject) => (fail = () => reject(error))));
+  let outcome: unknown;
+  void call.then((settled) => (outcome = settled));
+  await pass(10);
+  fail();
+  await hop();
+  expect(outcome).toEqual({ ok: false, error });
+});
+
 test('the clock of a pipeline that goes back stops nobody, where the work has the turns that it needs to begin', async () => {
   const clock = new ProcessClock();
   const api = pipeline([bottleneckLimiter({})], { clock });

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import Bottleneck from 'bottleneck';
-import { type AnyEvent, type Pipeline, type Settled, pipeline, retry, timeout } from 'breakwater';
+import { type AnyEvent, type Pipeline, type Settled, fallback, pipeline, retry, timeout } from 'breakwater';
 import { type BottleneckOptions, bottleneckLimiter } from 'breakwater/bottleneck';
 import { describe, expect, test } from 'vitest';
 import { hop } from '../../src/testing/hop.ts';
@@ -337,6 +337,21 @@ describe("a listener to 'failed' that answers with a delay", () => {
     expect(limiter.counts().EXECUTING).toBe(0);
   });
 
+  test('runs nothing again once the call was answered, though work that was left behind still holds the slot', async () => {
+    const limiter = retrying({ maxConcurrent: 1 }, () => 10);
+    const lesser = fallback({ value: 'lesser' });
+    const api = pipeline([bottleneckLimiter(limiter, { expiration: 100 }), lesser, timeout({ after: 50 })]);
+    const held = new Held();
+    const call = api.execute(held.work('heedless'));
+    await pass(50);
+    expect(await call).toBe('lesser');
+    expect(limiter.counts().EXECUTING).toBe(1);
+    await pass(100);
+    expect(held.begun).toEqual(['heedless']);
+    expect(limiter.counts().EXECUTING).toBe(0);
+    await held.end('heedless');
+  });
+
   test('is not asked about what the caller gave up, nor about what a policy further in refused', async () => {
     const asked: unknown[] = [];
     const limiter = new Bottleneck({ maxConcurrent: 5 });
@@ -384,8 +399,9 @@ describe('calls that are cut short', () => {
     const api = pipeline([limiter]);
     const held = new Held();
     const caller = new AbortController();
+    const events = recorded(api);
     void api.execute(held.work('a'));
-    const call = api.executeOutcome(held.work('b'), { signal: caller.signal });
+    const call = api.executeOutcome(held.work('b'), { signal: caller.signal, key: 'cut' });
     void api.execute(held.work('c'));
     await hop();
     caller.abort('enough');
@@ -393,6 +409,7 @@ describe('calls that are cut short', () => {
     await held.end('a');
     expect(held.begun).toEqual(['a', 'c']);
     await held.end('c');
+    expect(typesOf(events.filter(({ key }) => key === 'cut'))).toEqual(['bottleneck.queued']);
     expect([limiter.active, limiter.queued]).toEqual([0, 0]);
   });
 
@@ -411,15 +428,19 @@ describe('calls that are cut short', () => {
   test('a timeout further in counts from the start of the work, however long the call has waited', async () => {
     const api = pipeline([bottleneckLimiter({ maxConcurrent: 1 }), timeout({ after: 100 })]);
     const held = new Held();
-    const calls = [api.executeOutcome(held.work('a')), api.executeOutcome(held.work('b'))];
+    const left: number[] = [];
+    const calls = ['a', 'b'].map((name) =>
+      api.execute(({ remaining }) => {
+        left.push(remaining());
+        return held.work(name)();
+      }),
+    );
     await pass(80);
     await held.end('a');
     await pass(80);
     await held.end('b');
-    expect(await Promise.all(calls)).toEqual([
-      { ok: true, value: 'a' },
-      { ok: true, value: 'b' },
-    ]);
+    expect(await Promise.all(calls)).toEqual(['a', 'b']);
+    expect(left).toEqual([100, 100]);
   });
 
   test('a retry outside takes a new turn for each attempt', async () => {
