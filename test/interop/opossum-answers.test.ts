@@ -82,7 +82,7 @@ describe("a fallback of the breaker's", () => {
     expect(((await users.executeOutcome(() => Promise.reject(error))) as Failed).error).toBe(lost);
     breaker.breaker.fallback(() => Promise.reject(lost));
     expect(((await users.executeOutcome(() => Promise.reject(error))) as Failed).error).toBe(lost);
-    breaker.breaker.fallback((_: Call, given: unknown) => Promise.reject(given as Error));
+    breaker.breaker.fallback((_: Call, given: unknown) => Promise.reject(given));
     expect(((await users.executeOutcome(() => Promise.reject(error))) as Failed).error).toBe(error);
     expect(types).toEqual(['opossum.fallback-failed', 'opossum.fallback-failed']);
   });
