@@ -4,9 +4,6 @@ import type { OptionProblem } from '../../core/errors.ts';
 import { type Rule, show } from '../../core/options.ts';
 import type { BottleneckSettings } from './fields.ts';
 
-/** What waits in front of the policies that {@link fromBottleneckOptions} makes. */
-type Settings = BottleneckSettings;
-
 /** The package's numbers for its strategies. */
 export const OVERFLOW = 2;
 export const BLOCK = 3;
@@ -15,7 +12,7 @@ export const OVERFLOW_PRIORITY = 4;
 const HERE = 'none: native policies keep their state in this process. Keep bottleneckLimiter until there is a store that processes share';
 
 /** Options of clustering, and those that concern the package alone: none of them may be given. */
-const foreign: readonly (readonly [name: keyof Settings, expected: string])[] = [
+const foreign: readonly (readonly [name: keyof BottleneckSettings, expected: string])[] = [
   ['connection', HERE],
   ['clientOptions', HERE],
   ['clusterNodes', HERE],
@@ -26,10 +23,10 @@ const foreign: readonly (readonly [name: keyof Settings, expected: string])[] = 
 ];
 
 /** Rules, one for each thing that native policies cannot do. */
-export const gaps: readonly Rule<Settings>[] = [
+export const gaps: readonly Rule<BottleneckSettings>[] = [
   ({ datastore }) => (datastore === 'local' ? undefined : problem('datastore', HERE, datastore)),
   ({ clearDatastore }) => (clearDatastore ? problem('clearDatastore', HERE, clearDatastore) : undefined),
-  ...foreign.map(([name, expected]): Rule<Settings> => {
+  ...foreign.map(([name, expected]): Rule<BottleneckSettings> => {
     return (settings) => (settings[name] === undefined ? undefined : problem(name, expected, settings[name]));
   }),
   ({ trackDoneStatus }) =>
@@ -51,12 +48,12 @@ export function bounds(value: number | undefined): value is number {
   return value !== undefined && value < Infinity;
 }
 
-function problem(path: keyof Settings, expected: string, got: unknown): OptionProblem {
+function problem(path: keyof BottleneckSettings, expected: string, got: unknown): OptionProblem {
   return { path, expected, got: show(got) };
 }
 
 /** A reservoir is refilled in one of two ways, by something, and begins somewhere. */
-function refills(settings: Settings): OptionProblem | undefined {
+function refills(settings: BottleneckSettings): OptionProblem | undefined {
   const { reservoir, reservoirRefreshInterval, reservoirRefreshAmount, reservoirIncreaseInterval, reservoirIncreaseAmount } = settings;
   const refresh = [reservoirRefreshInterval, reservoirRefreshAmount];
   const increase = [reservoirIncreaseInterval, reservoirIncreaseAmount];
@@ -87,13 +84,13 @@ function refills(settings: Settings): OptionProblem | undefined {
   );
 }
 
-function within(name: 'reservoir', value: number | undefined, other: keyof Settings, most: number): OptionProblem | undefined {
+function within(name: 'reservoir', value: number | undefined, other: keyof BottleneckSettings, most: number): OptionProblem | undefined {
   if (value === undefined || value <= most) return undefined;
   return problem(name, `at most ${most} (${other}): native limiters do not begin with more than they ever hold`, value);
 }
 
 /** What becomes of calls that come at the high-water mark. */
-function overflows({ highWater, strategy, maxConcurrent, reservoir, minTime }: Settings): OptionProblem | undefined {
+function overflows({ highWater, strategy, maxConcurrent, reservoir, minTime }: BottleneckSettings): OptionProblem | undefined {
   if (!bounds(highWater)) return undefined;
   const slots = bounds(maxConcurrent);
   if (strategy === BLOCK && (!slots || (highWater === 0 && (minTime > 0 || bounds(reservoir)))))
