@@ -152,7 +152,7 @@ export { tokenBucket, type TokenBucket, type TokenBucketOptions, type TokenBucke
 export { warmUp, type WarmUp, type WarmUpOptions, type WarmUpSnapshot } from './policies/warm-up.ts';
 export type { BorrowOptions, LimiterOptions, OutcomeTest } from './stores/limiter/terms.ts';
 export type { WindowChange, WindowHandle, WindowOptions } from './stores/limiter/window-limiter.ts';
-export { perKey, type PerKey, type PerKeyOptions, type PerKeySnapshot, type Resting } from './policies/per-key.ts';
+export { perKey, type PerKey, type PerKeyOptions, type PerKeyStore, type PerKeySnapshot, type Resting } from './policies/per-key.ts';
 export { presets } from './presets/presets.ts';
 export type { HttpPreset, HttpPresetOptions } from './presets/http.ts';
 export type { HedgedHttpPreset, HedgedHttpPresetOptions } from './presets/hedged-http.ts';
