@@ -1,9 +1,14 @@
 import { EventEmitter } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { BulkheadFullError, type Call, CircuitOpenError, OptionsError, TimeoutError, fallback, pipeline } from 'breakwater';
-import { type OpossumOptions, fromOpossumOptions } from 'breakwater/opossum';
+import { type OpossumOptions, fromOpossumOptions, opossumFields } from 'breakwater/opossum';
 import { useProcessTime } from '../support/process-clock.ts';
 import { Opossum } from './opossum-sides.ts';
+
+const root = join(import.meta.dirname, '..', '..');
 
 useProcessTime();
 
@@ -272,5 +277,29 @@ describe('a breaker that was saved', () => {
     expect(native.snapshot()).toMatchObject({ state: 'open', remaining: 30_000, openCount: 1 });
     native.reset();
     expect(native.state).toBe('closed');
+  });
+});
+
+describe('the guide leaves nothing unsaid', () => {
+  const guide = readFileSync(join(root, 'docs', 'how-to', 'come-from-opossum.md'), 'utf8');
+  const source = readFileSync(join(dirname(createRequire(import.meta.url).resolve('opossum')), 'lib', 'circuit.js'), 'utf8');
+  const told = (names: Iterable<string>): readonly string[] => [...names].filter((name) => !new RegExp(`\\b${name}\\b`).test(guide));
+
+  test('of options', () => {
+    expect(told(Object.keys(opossumFields).filter((name) => name !== 'mode'))).toEqual([]);
+  });
+
+  test('of methods and properties', () => {
+    const methods = Object.getOwnPropertyNames(Opossum.prototype).filter((name) => name !== 'constructor' && !name.startsWith('_'));
+    const statics = Object.getOwnPropertyNames(Opossum).filter((name) => !['length', 'name', 'prototype'].includes(name));
+    expect(methods.length).toBeGreaterThan(20);
+    expect(told([...methods, ...statics])).toEqual([]);
+  });
+
+  test('of events and errors', () => {
+    const events = new Set([...source.matchAll(/emit\('(\w+)'/g)].map(([, name]) => name as string));
+    const codes = new Set([...source.matchAll(/'(E[A-Z]+)'/g)].map(([, code]) => code as string));
+    expect([events.size, codes.size]).toEqual([16, 4]);
+    expect(told([...events, ...codes])).toEqual([]);
   });
 });

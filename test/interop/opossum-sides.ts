@@ -25,6 +25,7 @@ export interface Bare {
 export const Opossum = CircuitBreaker as unknown as {
   new (action: (...args: never[]) => unknown, options?: object): Bare;
   newStatus(options: object): object;
+  readonly prototype: object;
 };
 
 /** What a call of the traffic does: answer or fail after a while, fail with an error that the filter lets pass, or go on until it is aborted. */
