@@ -1,6 +1,6 @@
 import CircuitBreaker from 'opossum';
 import { describe, expect, it, vi } from 'vitest';
-import { type AnyEvent, type Call, OptionsError, perKey, pipeline, retry, tokenBucket } from 'breakwater';
+import { type AnyEvent, type Call, OptionsError, bulkhead, perKey, pipeline, retry, tokenBucket } from 'breakwater';
 import { type CacheTransport, opossumBreaker } from 'breakwater/opossum';
 import { hop } from '../../src/testing/hop.ts';
 import { useProcessTime } from '../support/process-clock.ts';
@@ -50,6 +50,16 @@ describe("a fallback of the breaker's", () => {
     ]);
     expect(types.filter((type) => type === 'opossum.fallback-used')).toHaveLength(5);
     expect(breaker.snapshot().fallbacks).toBe(5);
+  });
+
+  it('answers also where the time was up before the work could start', async () => {
+    const breaker = opossumBreaker<string>({ timeout: '1s' });
+    breaker.breaker.fallback(() => 'instead');
+    const users = pipeline([breaker, bulkhead({ maxConcurrent: 1, maxQueue: 1 })]);
+    const calls = [users.execute(never), users.execute(never)];
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(await Promise.all(calls)).toEqual(['instead', 'instead']);
+    expect(breaker.snapshot()).toMatchObject({ timeouts: 2, fallbacks: 2, active: 0 });
   });
 
   it('leaves successes, filtered errors, refusals inside and aborts alone', async () => {

@@ -63,6 +63,7 @@ export class OpossumGate implements Gate<Entry> {
   cancel(entry: Entry): void {
     if (!entry.expired) this.#ignore(entry, unknownError);
     this.#leave(entry);
+    if (entry.expired) this.#cover(entry, entry.error);
   }
 
   #viewOf({ key }: Entry): View {
