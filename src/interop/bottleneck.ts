@@ -9,7 +9,7 @@
  * import { bottleneckLimiter } from 'breakwater/bottleneck';
  *
  * const yours = new Bottleneck({ maxConcurrent: 2, minTime: 1 });
- * const api = pipeline([bottleneckLimiter(yours, { weight: ({ tags }) => Number(tags.pages ?? 1) })]);
+ * const api = pipeline([bottleneckLimiter(yours, { weight: ({ tags }) => Number(tags['pages'] ?? 1) })]);
  * console.log(await Promise.all([1, 2, 3].map((n) => api.execute(() => n * n)))); // => [1, 4, 9]
  * ```
  *
