@@ -93,7 +93,7 @@ describe('the same traffic through p-timeout and through native policies comes o
     ['that only shows what it would do', { milliseconds: 100, mode: 'shadow', fallback: spare }],
     ['that is switched off', { milliseconds: 100, mode: 'off' }],
   ] as const)('%s', async (_, options) => {
-    await same(options as PTimeoutOptions<string>, script);
+    await same(options, script);
   });
 
   test('whatever the traffic', async () => {

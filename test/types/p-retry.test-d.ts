@@ -28,7 +28,7 @@ export function functionsGetTheContextAndTheCall(): void {
 
 export function optionsAreThoseOfThePackage(theirs: Omit<Options, 'signal'>, newer: Omit<NewerOptions, 'signal'>): void {
   const ours: readonly PRetryOptions[] = [theirs, newer];
-  void ours;
+  for (const options of ours) pRetryPolicy(options);
   pRetryPolicy(theirs);
   pRetryPolicy(newer);
   fromPRetryOptions(theirs);

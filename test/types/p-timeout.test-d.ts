@@ -20,7 +20,7 @@ export async function answersAreKnown(): Promise<void> {
 
 export function onlyWhatAnswersNothingIsAGate(): void {
   const gate: GatePolicy = pTimeoutPolicy({ milliseconds: 5 });
-  void gate;
+  perKey(() => gate);
   perKey(() => pTimeoutPolicy({ milliseconds: 5 }));
   // @ts-expect-error nobody would hear the answer
   perKey(() => pTimeoutPolicy({ milliseconds: 5, fallback: () => 1 }));
@@ -49,5 +49,5 @@ export async function translationsAreTuples(): Promise<void> {
   const line = pipeline([...fromPTimeoutOptions({ milliseconds: 5, fallback: () => Promise.resolve('spare') })]);
   typed(await line.execute(work)).is<number | string>();
   const untyped: Pipeline = pipeline(fromPTimeoutOptions({ milliseconds: 5 }));
-  void untyped;
+  untyped.describe();
 }

@@ -34,8 +34,8 @@ export interface LimitSettings extends CommonSettings {
 }
 
 const timers: Field<TimersLike> = field('an object with setTimeout and clearTimeout', (value) => {
-  const { setTimeout: set, clearTimeout: clear } = Object(value) as Partial<TimersLike>;
-  return typeof set === 'function' && typeof clear === 'function' ? (value as TimersLike) : undefined;
+  const given = Object(value) as Partial<TimersLike>;
+  return typeof given.setTimeout === 'function' && typeof given.clearTimeout === 'function' ? (value as TimersLike) : undefined;
 });
 
 /** The option table. */

@@ -113,7 +113,8 @@ export class TimeLimit implements Gate<LimitedCall> {
         clearTimeout: (alarm: Alarm | undefined) => alarm?.clear(),
       };
     }
-    const { setTimeout: set, clearTimeout: clear } = customTimers;
+    const set = customTimers.setTimeout;
+    const clear = customTimers.clearTimeout;
     return {
       setTimeout: (ring, ms) => set(() => expire(ring, false), ms),
       clearTimeout: (timer) => clear(timer),
