@@ -32,7 +32,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: built ? ['test/architecture.test.ts', 'test/types/**', 'test/docs/**'] : [],
     setupFiles: ['test/support/properties.ts'],
-    testTimeout: 20_000,
+    testTimeout: 60_000,
     coverage: { include: ['src/**/*.ts'], reporter: ['text-summary', 'json-summary'] },
   },
 });

@@ -97,7 +97,8 @@ interface SourceFile {
 }
 
 const files: readonly SourceFile[] = readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true })
-  .filter((entry) => entry.isFile())
+  // A declaration of what a package does not declare itself is no module.
+  .filter((entry) => entry.isFile() && !entry.name.endsWith('.d.ts'))
   .map((entry) => {
     const path = posix.join(entry.parentPath.slice(join(root, 'src').length).replaceAll('\\', '/'), entry.name).replace(/^\//, '');
     const text = readFileSync(join(root, 'src', path), 'utf8');

@@ -61,7 +61,10 @@ export class Passage {
     inner.at = inner.scope.clock.now();
     if (pass instanceof Failure) return refused(place, pass, this.call);
     this.passes[this.depth++] = pass;
-    if (place.narrows) this.inner = (pass as Narrowing).inner;
+    if (place.narrows) {
+      this.inner = (pass as Narrowing).inner;
+      this.inner.at = inner.at;
+    }
     return this.advance();
   }
 

@@ -45,7 +45,7 @@ import { audienceOf } from './bottleneck/watch.ts';
 
 export type { BottleneckGroupOptions, BottleneckJobOptions, BottleneckLimiterOptions } from './bottleneck/fields.ts';
 export type { BottleneckCounts, BottleneckGroupLike, BottleneckLike, BottleneckStopOptions } from './bottleneck/instances.ts';
-export { fromBottleneckOptions } from './bottleneck/native.ts';
+export { type NativeBottleneck, fromBottleneckOptions } from './bottleneck/native.ts';
 export { bottleneckFields };
 
 /** Options of {@link bottleneckLimiter}: those of `new Bottleneck(…)`. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Gate, type GatePolicy, definePolicy, pipeline, refuse, retry, timeout } from 'breakwater';
+import { type Call, type Gate, type GatePolicy, definePolicy, pipeline, refuse, retry, timeout } from 'breakwater';
 import { VirtualClock } from 'breakwater/testing';
 
 const error = new Error('down');
@@ -23,6 +23,26 @@ describe('gates in one frame', () => {
     const log: string[] = [];
     await pipeline([scribe('a', log), scribe('b', log), scribe('c', log)], { clock: new VirtualClock() }).execute(() => 'ok');
     expect(log).toEqual(['a enter@0', 'b enter@0', 'c enter@0', 'c settle@0 ok', 'b settle@0 ok', 'a settle@0 ok']);
+  });
+
+  test('are told what time it is after a wait, also inside one that waits and goes on with a call of its own', async () => {
+    const log: string[] = [];
+    const clock = new VirtualClock();
+    const patient = definePolicy<{ readonly inner: Call }>({
+      kind: 'patient',
+      gate: {
+        enter: async (call) => {
+          const inner = call.derive();
+          await new Promise<void>((resolve) => clock.setTimeout(resolve, 500));
+          return { inner };
+        },
+        settle: () => undefined,
+        cancel: () => undefined,
+        narrows: true,
+      },
+    });
+    await clock.until(pipeline([patient, scribe('inside', log), timeout({ after: 100 })], { clock }).execute(() => 'ok'));
+    expect(log[0]).toBe('inside enter@500');
   });
 
   test('get back what they gave when one inside refuses; that one is told nothing', async () => {

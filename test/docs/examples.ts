@@ -67,7 +67,9 @@ export function complaints(all: readonly Example[]): readonly string[] {
     if (example === undefined) return disk.getSourceFile(name, languageVersion, ...others);
     return ts.createSourceFile(name, `${example.code}\nexport {};\n`, languageVersion);
   };
-  const program = ts.createProgram([...names.keys()], options, host);
+  // Whoever uses opossum from TypeScript has its types from elsewhere.
+  const declared = join(root, 'src', 'interop', 'opossum', 'package.d.ts');
+  const program = ts.createProgram([...names.keys(), declared], options, host);
   return [...names].flatMap(([name, { where }]) => {
     const file = program.getSourceFile(name);
     return [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)].map(({ start, messageText }) => {

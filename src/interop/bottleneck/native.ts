@@ -3,7 +3,6 @@ import { systemClock, wallTime } from '../../core/clock.ts';
 import { OptionsError } from '../../core/errors.ts';
 import type { PolicyOptions } from '../../core/mode.ts';
 import { readOptions, show } from '../../core/options.ts';
-import type { Priority } from '../../core/priority.ts';
 import { type Bulkhead, type BulkheadOptions, bulkhead } from '../../policies/bulkhead.ts';
 import { type FixedWindow, fixedWindow } from '../../policies/fixed-window.ts';
 import { type LeakyBucket, leakyBucket } from '../../policies/leaky-bucket.ts';
@@ -19,6 +18,7 @@ import {
 } from './fields.ts';
 import { BLOCK, OVERFLOW, OVERFLOW_PRIORITY, bounds, gaps } from './native-gaps.ts';
 import { overflowing } from './native-overflow.ts';
+import { priorities } from './terms.ts';
 
 /** What {@link fromBottleneckOptions} makes: gates, all of them. */
 export type NativeBottleneck = Bulkhead | FixedWindow | TokenBucket | LeakyBucket | RacingTimeout;
@@ -142,22 +142,13 @@ function lasting(ms: number | null | undefined): number {
 /** Which call goes first. Without a word on that, what the calls say: the same order as with the numbers that bottleneckLimiter gives them. */
 function priorityOf({ priority }: BottleneckJobSettings): boolean | ((call: Call) => number) {
   if (priority === undefined) return true;
-  return typeof priority === 'number' ? false : (call) => 9 - numbered(priority(call) ?? byClass[call.priority]);
+  return typeof priority === 'number' ? false : (call) => 9 - numbered(priority(call) ?? priorities[call.priority]);
 }
 
 /** As bottleneck reads it: what is no whole number is 5, the others are brought within 0 to 9. */
 function numbered(priority: unknown): number {
   return Number.isInteger(priority) ? Math.min(Math.max(priority as number, 0), 9) : 5;
 }
-
-/** What stands for the classes of calls among numbers. */
-const byClass: Readonly<Record<Priority, number>> = {
-  'critical-plus': 3,
-  critical: 5,
-  'sheddable-plus': 6,
-  sheddable: 7,
-  'best-effort': 9,
-};
 
 /** A call takes one slot at least, and whole ones. */
 function slotsOf({ weight }: BottleneckJobSettings): number | ((call: Call) => number) {

@@ -6,7 +6,7 @@ import type { BottleneckJobSettings } from './fields.ts';
 import type { JobOptions } from './job.ts';
 
 /** Bottleneck's own default stands for calls of which nobody says how much they matter. */
-const priorities: Readonly<Record<Priority, number>> = {
+export const priorities: Readonly<Record<Priority, number>> = {
   'critical-plus': 3,
   critical: 5,
   'sheddable-plus': 6,
