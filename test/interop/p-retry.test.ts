@@ -12,6 +12,7 @@ import {
   circuitBreaker,
   definePolicy,
   fallback,
+  fromMiddleware,
   hedge,
   pipeline,
   refuse,
@@ -318,7 +319,25 @@ describe('the functions among the options', () => {
     }
   });
 
-  test('are asked no more once the call is over, and what one throws then is swallowed', async () => {
+  test('are asked no more once the call is over, whatever the one that was asked last answers', async () => {
+    const asked = vi.fn(() => true);
+    const { line, failing } = arranged({
+      minTimeout: 1,
+      onFailedAttempt: () => new Promise((resolve) => setTimeout(resolve, 50)),
+      shouldRetry: asked,
+      shouldConsumeRetry: newest ? undefined : asked,
+    });
+    const caller = new AbortController();
+    const call = caught(line.execute(failing(), { signal: caller.signal }));
+    await vi.advanceTimersByTimeAsync(10);
+    caller.abort('enough');
+    expect(await call).toBe('enough');
+    await vi.runAllTimersAsync();
+    await hop();
+    expect(asked).not.toHaveBeenCalled();
+  });
+
+  test('that throw when the call is over are not heard', async () => {
     const unhandled = vi.fn();
     process.on('unhandledRejection', unhandled);
     const asked = vi.fn(() => true);
@@ -543,6 +562,19 @@ describe('beside others', () => {
     });
     await vi.runAllTimersAsync();
     expect(await call).toEqual({ ok: true, value: 'spare', degraded: true });
+  });
+
+  test('an answer of the work that came after a lesser one was thrown away is no degraded one', async () => {
+    let runs = 0;
+    const picky = fromMiddleware(async (_call, next) => {
+      const answer = await next();
+      if (answer === 'spare') throw down;
+      return answer;
+    });
+    const line = pipeline([pRetryPolicy({ retries: 1, minTimeout: 1 }), picky, fallback({ value: 'spare' })]);
+    const call = line.executeOutcome(() => (runs++ === 0 ? Promise.reject(down) : 'good'));
+    await vi.runAllTimersAsync();
+    expect(await call).toEqual({ ok: true, value: 'good' });
   });
 
   test('lint knows it for a retry', () => {
