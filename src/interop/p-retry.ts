@@ -100,6 +100,7 @@ class PackagedRetry implements PRetry {
       mode: undefined,
       maxAttempts: numbers.retries + 1,
       longestBackoff: longestWaits(this.#settings),
+      nested: 'suppress',
       onFailedAttempt: onFailedAttempt && 'chosen',
       shouldRetry: shouldRetry && 'chosen',
       shouldConsumeRetry: shouldConsumeRetry && 'chosen',

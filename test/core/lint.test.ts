@@ -17,6 +17,10 @@ import {
   timeout,
   tokenBucket,
 } from 'breakwater';
+import { bottleneckLimiter } from 'breakwater/bottleneck';
+import { opossumBreaker } from 'breakwater/opossum';
+import { pRetryPolicy } from 'breakwater/p-retry';
+import { pTimeoutPolicy } from 'breakwater/p-timeout';
 import { lintRules } from '../../src/core/lint-rules.ts';
 
 const rulesOf = (...policies: readonly AnyPolicy[]): readonly string[] =>
@@ -154,6 +158,24 @@ describe('advice', () => {
     expect(rulesOf(retry(), pipeline([plan]))).toEqual(['fallback-inside-retry']);
     const [found] = pipeline([perKey(() => circuitBreaker(), { name: 'hosts' }), retry({ name: 'again' })]).lint();
     expect(found).toMatchObject({ rule: 'breaker-outside-retry', policies: ['hosts', 'again'] });
+  });
+
+  test('looks at policies on other packages as at the native ones', () => {
+    const outer = pTimeoutPolicy({ milliseconds: 1000 });
+    expect(rulesOf(opossumBreaker(), plan)).toEqual(['fallback-inside-breaker']);
+    expect(rulesOf(pRetryPolicy({ retries: 1 }), plan)).toEqual(['fallback-inside-retry']);
+    expect(rulesOf(outer, timeout({ after: '1s' }))).toEqual(['inner-timeout-longer']);
+    expect(rulesOf(outer, pRetryPolicy())).toEqual(['retries-outlast-timeout']);
+    expect(rulesOf(opossumBreaker(), pRetryPolicy())).toEqual(['breaker-outside-retry']);
+    expect(rulesOf(bottleneckLimiter({ maxConcurrent: 1 }), retry())).toEqual(['bulkhead-outside-retry']);
+    expect(
+      rulesOf(
+        perKey(() => opossumBreaker()),
+        bottleneckLimiter({ highWater: 1 }),
+      ),
+    ).toEqual([]);
+    const [suppressed] = pipeline([retry(), pRetryPolicy()]).lint();
+    expect(suppressed?.message).toContain('stand back');
   });
 
   test('says of two retries what becomes of the inner one', () => {

@@ -1,4 +1,6 @@
 import { bulkhead, circuitBreaker, perKey, pipeline, tokenBucket } from 'breakwater';
+import { bottleneckLimiter } from 'breakwater/bottleneck';
+import { opossumBreaker } from 'breakwater/opossum';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { type ReadinessOptions, liveness, readiness } from '../../src/http/health/health.ts';
 import { lifecycle } from '../../src/http/lifecycle/lifecycle.ts';
@@ -134,6 +136,20 @@ describe('readiness', () => {
       'shop/inventory/per-key': [{ status: 'pass', componentType: 'per-key', observedValue: '1 of 10000' }],
     });
     expect(JSON.stringify(report)).not.toMatch(/secret|customer/);
+  });
+
+  test('circuits and slots of other packages are shown like the native ones', async () => {
+    const circuit = opossumBreaker();
+    circuit.open();
+    const limiter = bottleneckLimiter({ maxConcurrent: 3 });
+    const stock = pipeline([circuit, limiter], { name: 'stock' });
+    const ready = readiness({ pipelines: [stock], details: true });
+    expect((await ready.report()).body.checks).toEqual({
+      'stock/opossum': [{ status: 'warn', componentType: 'opossum', observedValue: 'open' }],
+      'stock/bottleneck': [{ status: 'pass', componentType: 'bottleneck', observedValue: '0 of 3' }],
+    });
+    circuit.breaker.shutdown();
+    expect((await ready.report()).body.checks?.['stock/opossum']).toMatchObject([{ status: 'warn', observedValue: 'shutdown' }]);
   });
 
   test('says nothing of the inside unless it is asked to, and never much', async () => {

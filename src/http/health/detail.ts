@@ -58,8 +58,11 @@ function walk({ name, policies }: PlainData, path: string, add: (name: string, d
   }
 }
 
+/** States in which a circuit refuses calls. */
+const refusing: ReadonlySet<unknown> = new Set(['open', 'half-open', 'isolated', 'shutdown']);
+
 function circuit({ state }: PlainData): HealthDetail {
-  return { status: state === 'open' || state === 'half-open' || state === 'isolated' ? 'warn' : 'pass', observedValue: word(state) };
+  return { status: refusing.has(state) ? 'warn' : 'pass', observedValue: word(state) };
 }
 
 function slots({ active, maxConcurrent }: PlainData): HealthDetail {
