@@ -6,6 +6,7 @@ import { AbortError as NewerAbortError } from 'p-retry9';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
   CircuitOpenError,
+  type OptionsError,
   type PipelineEvent,
   ShutdownError,
   TimeoutError,
@@ -19,7 +20,7 @@ import {
   retry,
   timeout,
 } from 'breakwater';
-import { type PRetryContext, type PRetryOptions, pRetryPolicy } from 'breakwater/p-retry';
+import { type PRetryContext, type PRetryOptions, fromPRetryOptions, pRetryPolicy } from 'breakwater/p-retry';
 import { hop } from '../../src/testing/hop.ts';
 
 const newest = process.env['PEERS'] === 'newest';
@@ -694,6 +695,57 @@ describe('options', () => {
     expect(refusedAt({ forever: true })).toBe('pRetryPolicy.forever');
     expect(refusedAt({ signal: new AbortController().signal })).toBe('pRetryPolicy.signal');
     expect(refusedAt(5)).toBe('pRetryPolicy');
+  });
+
+  const problemsOf = (make: () => unknown): Record<string, string> => {
+    try {
+      make();
+    } catch (error) {
+      return Object.fromEntries((error as OptionsError).problems.map(({ path, expected, got }) => [path, `${expected} | ${got}`]));
+    }
+    return {};
+  };
+
+  test('are refused with all that is wrong at once: what is left to the call, what nobody knows, and wrong values', () => {
+    const { signal } = new AbortController();
+    const problems = problemsOf(() => pRetryPolicy({ retries: -1, signal, foo: 1, forever: true } as never));
+    expect(Object.keys(problems)).toEqual(['pRetryPolicy.signal', 'pRetryPolicy.forever', 'pRetryPolicy.foo', 'pRetryPolicy.retries']);
+    expect(problems['pRetryPolicy.foo']).toMatch(/^one of retries, .*, name, mode \| an unknown option$/);
+  });
+
+  test('of the translator are too, along with those that have no native equal', () => {
+    const { signal } = new AbortController();
+    const given = { unref: true, signal, retries: -1, shouldConsumeRetry: () => true };
+    expect(Object.keys(problemsOf(() => fromPRetryOptions(given as never)))).toEqual([
+      'fromPRetryOptions.signal',
+      'fromPRetryOptions.retries',
+      'fromPRetryOptions.unref',
+      'fromPRetryOptions.shouldConsumeRetry',
+    ]);
+    expect(Object.keys(problemsOf(() => fromPRetryOptions({ retries: -1, unref: true })))).toEqual([
+      'fromPRetryOptions.retries',
+      'fromPRetryOptions.unref',
+    ]);
+  });
+
+  test('by the names of other packages are pointed to retries, which do not count the first call', () => {
+    expect(problemsOf(() => pRetryPolicy({ maxAttempts: 3, retry: 3 } as never))).toEqual({
+      'pRetryPolicy.maxAttempts': 'retries, which is one less: p-retry counts the retries after the first call | 3',
+      'pRetryPolicy.retry': 'retries: p-retry counts the retries after the first call | 3',
+    });
+  });
+
+  test('are told from the work, which pRetry() takes first', () => {
+    const asked = vi.fn();
+    const wrong = pRetryPolicy as (work: unknown, options: unknown) => unknown;
+    expect(problemsOf(() => wrong(asked, { retries: 3 }))).toEqual({
+      pRetryPolicy: 'options | a function: options go here, the function to pipeline.execute()',
+    });
+    expect(asked).not.toHaveBeenCalled();
+    expect(problemsOf(() => wrong(Promise.resolve(), { retries: 3 }))).toEqual({
+      pRetryPolicy: 'options | a promise: options go here; give pipeline.execute() a function',
+    });
+    expect(Object.keys(problemsOf(() => fromPRetryOptions(asked as never)))).toEqual(['fromPRetryOptions']);
   });
 
   test('that are undefined are not given', () => {

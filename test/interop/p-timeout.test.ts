@@ -1,8 +1,19 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { TimeoutError as PackageTimeout } from 'p-timeout';
 import { describe, expect, test, vi } from 'vitest';
-import { type PipelineEvent, TimeoutError, bulkhead, circuitBreaker, fallback, perKey, pipeline, retry, timeout } from 'breakwater';
-import { pTimeoutPolicy } from 'breakwater/p-timeout';
+import {
+  type OptionsError,
+  type PipelineEvent,
+  TimeoutError,
+  bulkhead,
+  circuitBreaker,
+  fallback,
+  perKey,
+  pipeline,
+  retry,
+  timeout,
+} from 'breakwater';
+import { fromPTimeoutOptions, pTimeoutPolicy } from 'breakwater/p-timeout';
 import { VirtualClock, arrange, gateContract, policyContract, seededRandom, work } from 'breakwater/testing';
 import { hop } from '../../src/testing/hop.ts';
 import { exceptions } from './p-timeout-exceptions.ts';
@@ -30,7 +41,7 @@ describe('the time is up', () => {
     const error = (await call) as TimeoutError;
     expect(error).toBeInstanceOf(TimeoutError);
     expect(error).toMatchObject({ code: 'ERR_TIMEOUT', after: 50, started: true, loopStalled: false, policy: 'p-timeout', key: 'k' });
-    expect(error.message).toBe('test: p-timeout after 50 ms');
+    expect(error.message).toBe('test: p-timeout timed out after 50 ms');
     expect(error.cause).toBeInstanceOf(PackageTimeout);
     expect((error.cause as Error).message).toBe('Promise timed out after 50 milliseconds');
     expect(events.map(({ type }) => type)).toEqual(['p-timeout.expired', 'pipeline.settled']);
@@ -196,7 +207,7 @@ describe('work that goes on', () => {
     const second = caught(run(hang));
     await clock.advance(5);
     expect(await first).toMatchObject({ started: true });
-    expect(await second).toMatchObject({ started: false, message: 'test: p-timeout after 5 ms, before the work had started' });
+    expect(await second).toMatchObject({ started: false, message: 'test: p-timeout timed out after 5 ms, before the work had started' });
     expect(slots.queued).toBe(0);
   });
 });
@@ -376,6 +387,43 @@ describe('options', () => {
     const error = refusal({ milliseconds: 5, signal: new AbortController().signal });
     expect(error).toMatchObject({ path: 'pTimeoutPolicy.signal' });
     expect((error as Error).message).toContain('execute(work, { signal })');
+  });
+
+  const problemsOf = (make: () => unknown): string[] => {
+    try {
+      make();
+    } catch (error) {
+      return (error as OptionsError).problems.map(({ path, expected, got }) => `${path} | ${expected} | ${got}`);
+    }
+    return [];
+  };
+  const pathsOf = (make: () => unknown): string[] => problemsOf(make).map((problem) => problem.split(' | ')[0] as string);
+
+  test('are refused with all that is wrong at once, also by the translator', () => {
+    const { signal } = new AbortController();
+    const given = { milliseconds: 0, message: 'x', customTimers: { setTimeout, clearTimeout }, signal, foo: 1 } as never;
+    expect(pathsOf(() => pTimeoutPolicy(given))).toEqual(['signal', 'foo', 'milliseconds'].map((name) => `pTimeoutPolicy.${name}`));
+    expect(pathsOf(() => fromPTimeoutOptions(given))).toEqual(
+      ['signal', 'foo', 'milliseconds', 'message', 'customTimers'].map((name) => `fromPTimeoutOptions.${name}`),
+    );
+  });
+
+  test('by the names of other packages are pointed to milliseconds', () => {
+    expect(problemsOf(() => pTimeoutPolicy({ timeout: 3 } as never))).toEqual([
+      'pTimeoutPolicy.timeout | milliseconds, a number of ms | 3',
+      'pTimeoutPolicy.milliseconds | a number of ms above 0, or Infinity | nothing',
+    ]);
+  });
+
+  test('are told from the work, which pTimeout() takes first', () => {
+    const wrong = pTimeoutPolicy as (work: unknown, options: unknown) => unknown;
+    expect(problemsOf(() => wrong(Promise.resolve(), { milliseconds: 3 }))).toEqual([
+      'pTimeoutPolicy | options | a promise: options go here; give pipeline.execute() a function',
+    ]);
+    expect(problemsOf(() => wrong(hang, { milliseconds: 3 }))).toEqual([
+      'pTimeoutPolicy | options | a function: options go here, the function to pipeline.execute()',
+    ]);
+    expect(pathsOf(() => fromPTimeoutOptions(hang() as never))).toEqual(['fromPTimeoutOptions']);
   });
 
   test('may share one literal between two policies', () => {

@@ -1,16 +1,26 @@
 /** The native policies that options of p-retry come to. */
 
-import type { OptionProblem } from '../../core/errors.ts';
-import { show } from '../../core/options.ts';
+import { type Fields, field } from '../../core/options.ts';
 import { type BackoffOptions, type Retry, type RetryOptions, retry } from '../../policies/retry.ts';
 import { type UnwrappedAborts, unwrappedAborts } from './errors.ts';
 import { decisionOf, waitsOf } from './decision.ts';
-import { type RepeatOptions, type RepeatSettings, longestWait, plannedWait, readRepeatOptions } from './options.ts';
+import { type RepeatOptions, type RepeatSettings, longestWait, pRetryFields, plannedWait, readRepeatOptions } from './options.ts';
 
 /** The policies that {@link fromPRetryOptions} makes, outermost first: what takes the error out of an AbortError, and the retry. */
 export type NativeRetry = [UnwrappedAborts, Retry<unknown>];
 
-const owner = 'fromPRetryOptions';
+/** The option table, but for what has no native equal. */
+const nativeFields: Fields<RepeatSettings> = {
+  ...pRetryFields,
+  unref: field(
+    'false: a native wait that a caller waits for keeps the process alive; abort the call to end it, or keep pRetryPolicy()',
+    (value) => (value === false ? false : undefined),
+  ).or(false),
+  shouldConsumeRetry: field(
+    'nothing: native retries count every attempt; say in shouldRetry which failures are worth one, or keep pRetryPolicy() with this one',
+    () => undefined,
+  ).optional(),
+};
 
 /**
  * The native policies for the same options, to be spread into a pipeline: a retry with the same attempts, waits and decisions, no budget and no regard for what the service asks
@@ -32,7 +42,7 @@ const owner = 'fromPRetryOptions';
  * ```
  */
 export function fromPRetryOptions(options: RepeatOptions = {}): NativeRetry {
-  const settings = readRepeatOptions(owner, options, charge, hold);
+  const settings = readRepeatOptions('fromPRetryOptions', options, nativeFields);
   const { name, mode, retries, maxRetryTime, randomize } = settings;
   const exact = maxRetryTime !== Infinity || (randomize && !isGrowth(settings.factor));
   const native: RetryOptions = {
@@ -66,17 +76,4 @@ function scheduleOf(settings: RepeatSettings): BackoffOptions | ((retry: number)
   if (randomize) return { ...growth, delay: Math.min(1.5 * minTimeout, maxDelay), jitter: 'proportional', spread: 1 / 3 };
   if (Number.isInteger(minTimeout) && Number.isInteger(factor)) return { ...growth, delay: Math.min(minTimeout, maxDelay), jitter: 'none' };
   return (number) => plannedWait(settings, number - 1);
-}
-
-function charge({ shouldConsumeRetry }: RepeatSettings): OptionProblem | undefined {
-  if (shouldConsumeRetry === undefined) return undefined;
-  const expected =
-    'nothing: native retries count every attempt; say in shouldRetry which failures are worth one, or keep pRetryPolicy() with this one';
-  return { path: 'shouldConsumeRetry', expected, got: show(shouldConsumeRetry) };
-}
-
-function hold({ unref }: RepeatSettings): OptionProblem | undefined {
-  if (!unref) return undefined;
-  const expected = 'false: a native wait that a caller waits for keeps the process alive; abort the call to end it, or keep pRetryPolicy()';
-  return { path: 'unref', expected, got: 'true' };
 }

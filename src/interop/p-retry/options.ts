@@ -3,9 +3,9 @@
 import { longestBackoff } from '../../algorithms/backoff.ts';
 import type { Call } from '../../core/call.ts';
 import { LONGEST_TIMER } from '../../core/clock.ts';
-import { OptionsError } from '../../core/errors.ts';
 import { type CommonSettings, type PolicyOptions, commonFields } from '../../core/mode.ts';
-import { type Field, type Fields, type Rule, count, field, flag, fn, numeric, readOptions, show } from '../../core/options.ts';
+import { type Field, type Fields, count, field, flag, fn, numeric } from '../../core/options.ts';
+import { type Strangers, readAmongStrangers } from '../strangers.ts';
 
 /** What p-retry tells the functions among its options. */
 export interface PRetryContext {
@@ -80,19 +80,25 @@ export const pRetryFields: Fields<RepeatSettings> = {
   ...commonFields,
 };
 
-/** Reads them; what p-retry takes for one run, a pipeline takes for each call. @throws OptionsError */
-export function readRepeatOptions(owner: string, options: unknown, ...rules: readonly Rule<RepeatSettings>[]): Readonly<RepeatSettings> {
-  const { signal, forever, ...others } = Object(options) as Readonly<Record<string, unknown>>;
-  const refuse = (name: string, expected: string): never => {
-    throw new OptionsError([{ path: `${owner}.${name}`, expected, got: show({ signal, forever }[name]) }]);
-  };
-  if (forever !== undefined) refuse('forever', 'retries: Infinity in its place');
-  if (signal !== undefined) refuse('signal', 'nothing: each call has its own, as in execute(work, { signal })');
-  return readOptions(owner, pRetryFields, isPlain(options) ? others : options, ...rules);
-}
+const counts = 'p-retry counts the retries after the first call';
 
-function isPlain(options: unknown): boolean {
-  return typeof options === 'object' && options !== null && !Array.isArray(options);
+/** What p-retry takes for one run, a pipeline takes for each call; and names that other packages have for attempts. */
+const strangers: Strangers = {
+  signal: 'nothing: each call has its own, as in execute(work, { signal })',
+  forever: 'retries: Infinity in its place',
+  maxAttempts: `retries, which is one less: ${counts}`,
+  attempts: `retries, which is one less: ${counts}`,
+  maxRetries: `retries: ${counts}`,
+  retry: `retries: ${counts}`,
+};
+
+/** Reads them; `fields` if fewer are allowed than there are. @throws OptionsError */
+export function readRepeatOptions(
+  owner: string,
+  options: unknown,
+  fields: Fields<RepeatSettings> = pRetryFields,
+): Readonly<RepeatSettings> {
+  return readAmongStrangers(owner, fields, options, strangers);
 }
 
 /** The longest wait, ms: p-retry 7 takes what a timer cannot hold for 1 ms. */

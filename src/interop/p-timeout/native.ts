@@ -1,9 +1,9 @@
 /** The native policies that options of p-timeout come to. */
 
-import type { OptionProblem } from '../../core/errors.ts';
+import { type Fields, field } from '../../core/options.ts';
 import { type Fallback, fallback } from '../../policies/fallback.ts';
 import { type RacingTimeout, timeout } from '../../policies/timeout.ts';
-import { type LimitOptions, type LimitSettings, readLimitOptions } from './options.ts';
+import { type LimitOptions, type LimitSettings, pTimeoutFields, readLimitOptions } from './options.ts';
 import { effective } from './time-limit.ts';
 
 /** The policies that {@link fromPTimeoutOptions} makes of these options, outermost first. */
@@ -14,8 +14,6 @@ export type NativeTimeout<Given = object> = Given extends { readonly fallback: (
     : 'fallback' extends keyof Given
       ? [RacingTimeout] | [Fallback<unknown, unknown>, RacingTimeout]
       : [RacingTimeout];
-
-const owner = 'fromPTimeoutOptions';
 
 /**
  * The native policies for the same options, to be spread into a pipeline: a timeout, and around it a fallback for timeouts if there is a `fallback` or `message` is `false`. They
@@ -33,7 +31,7 @@ const owner = 'fromPTimeoutOptions';
  * ```
  */
 export function fromPTimeoutOptions<const Given extends LimitOptions>(options: Given): NativeTimeout<Given> {
-  const { name, mode, milliseconds, message, fallback: find } = readLimitOptions(owner, options, timers, words);
+  const { name, mode, milliseconds, message, fallback: find } = readLimitOptions('fromPTimeoutOptions', options, fieldsFor(options));
   const limit = timeout({ after: effective(milliseconds), mode, ...(name !== undefined && { name }) });
   // A value would answer for a deadline further out as well, a function does not.
   const answer = find ?? (message === false ? nothing : undefined);
@@ -48,15 +46,24 @@ function nothing(): undefined {
   return undefined;
 }
 
-function timers({ customTimers }: LimitSettings): OptionProblem | undefined {
-  if (customTimers === undefined) return undefined;
-  const expected = 'nothing: native policies take their time from the pipeline, pipeline([...], { clock }); or keep pTimeoutPolicy()';
-  return { path: 'customTimers', expected, got: 'timers' };
-}
+/** The option table, but for what has no native equal. */
+const nativeFields: Fields<LimitSettings> = {
+  ...pTimeoutFields,
+  customTimers: field(
+    'nothing: native policies take their time from the pipeline, pipeline([...], { clock }); or keep pTimeoutPolicy()',
+    () => undefined,
+  ).optional(),
+};
 
-function words({ message, fallback: find }: LimitSettings): OptionProblem | undefined {
-  if (message === undefined || message === false || find !== undefined) return undefined;
-  const expected =
-    "false, or nothing: native timeouts throw a TimeoutError that is known by its code, 'ERR_TIMEOUT'; or keep pTimeoutPolicy() with this one";
-  return { path: 'message', expected, got: typeof message === 'string' ? JSON.stringify(message) : 'an Error' };
+/** With a fallback a message says nothing. */
+const throwingFields: Fields<LimitSettings> = {
+  ...nativeFields,
+  message: field(
+    "false, or nothing: native timeouts throw a TimeoutError that is known by its code, 'ERR_TIMEOUT'; or keep pTimeoutPolicy() with this one",
+    (value) => (value === false ? false : undefined),
+  ).optional(),
+};
+
+function fieldsFor(options: unknown): Fields<LimitSettings> {
+  return (Object(options) as Partial<LimitSettings>).fallback === undefined ? throwingFields : nativeFields;
 }

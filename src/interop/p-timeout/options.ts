@@ -1,8 +1,8 @@
 /** What the options of p-timeout are. */
 
-import { OptionsError } from '../../core/errors.ts';
 import { type CommonSettings, type PolicyOptions, commonFields } from '../../core/mode.ts';
-import { type Field, type Fields, type Rule, field, fn, readOptions, show } from '../../core/options.ts';
+import { type Field, type Fields, field, fn } from '../../core/options.ts';
+import { type Strangers, readAmongStrangers } from '../strangers.ts';
 
 /** What p-timeout takes its timers from: the two functions that every runtime has. */
 export interface TimersLike {
@@ -49,15 +49,19 @@ export const pTimeoutFields: Fields<LimitSettings> = {
   ...commonFields,
 };
 
-/** Reads them; what p-timeout takes for one promise, a pipeline takes for each call. @throws OptionsError */
-export function readLimitOptions(owner: string, options: unknown, ...rules: readonly Rule<LimitSettings>[]): Readonly<LimitSettings> {
-  const { signal, ...others } = Object(options) as Readonly<Record<string, unknown>>;
-  if (signal !== undefined) {
-    const expected = 'nothing: each call has its own, as in execute(work, { signal })';
-    throw new OptionsError([{ path: `${owner}.signal`, expected, got: show(signal) }]);
-  }
-  const plain = typeof options === 'object' && options !== null && !Array.isArray(options);
-  return readOptions(owner, pTimeoutFields, plain ? others : options, ...rules);
+const limit = 'milliseconds, a number of ms';
+
+/** What p-timeout takes for one promise, a pipeline takes for each call; and names that other packages have for the limit. */
+const strangers: Strangers = {
+  signal: 'nothing: each call has its own, as in execute(work, { signal })',
+  after: limit,
+  ms: limit,
+  timeout: limit,
+};
+
+/** Reads them; `fields` if fewer are allowed than there are. @throws OptionsError */
+export function readLimitOptions(owner: string, options: unknown, fields: Fields<LimitSettings> = pTimeoutFields): Readonly<LimitSettings> {
+  return readAmongStrangers(owner, fields, options, strangers);
 }
 
 /** Whether something is answered in place of the work. */

@@ -140,7 +140,7 @@ export class TimeLimit implements Gate<LimitedCall> {
     const { message } = this.#settings;
     if (message instanceof Error) return message;
     const { pipeline, policy, stack } = this.scope;
-    const where = `${pipeline}: ${policy} after ${after} ms${started ? '' : ', before the work had started'}${loopStalled ? ' (the event loop was blocked)' : ''}`;
+    const where = `${pipeline}: ${policy} timed out after ${after} ms${started ? '' : ', before the work had started'}${loopStalled ? ' (the event loop was blocked)' : ''}`;
     const text = typeof message === 'string' ? message : where;
     return made(TimeoutError, text, { pipeline, policy, key, after, started, loopStalled }, stack);
   }
