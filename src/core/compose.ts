@@ -60,8 +60,18 @@ export function checkPolicies(name: string, policies: unknown): void {
   policies.forEach((policy: unknown, i) => {
     const { kind, mount } = (policy ?? {}) as { kind?: unknown; mount?: unknown };
     if (typeof kind !== 'string' || typeof mount !== 'function')
-      throw new OptionsError([{ path: `${name}.policies[${i}]`, expected: 'a policy', got: show(policy) }]);
+      throw new OptionsError([{ path: `${name}.policies[${i}]`, expected: 'a policy', got: told(policy) }]);
   });
+}
+
+/** What was given in place of a policy, and what would make one of it. */
+function told(given: unknown): string {
+  if (Array.isArray(given)) return 'an array: spread it (...policies)';
+  if (typeof given === 'function') return `${show(given)}: call it, what it makes is the policy`;
+  const { fire, schedule, key } = Object(given) as Readonly<Record<string, unknown>>;
+  if (typeof fire === 'function') return 'a breaker: opossumBreaker() of breakwater/opossum makes a policy of it';
+  const limits = typeof schedule === 'function' || typeof key === 'function';
+  return limits ? 'a limiter: bottleneckLimiter() of breakwater/bottleneck makes a policy of it' : show(given);
 }
 
 /** Builds a pipeline around the work: runs of gates and reactions in one frame each, drivers around what is inside them. */

@@ -1,13 +1,20 @@
 /** The rules of {@link lintLayers}, as data: the docs make their table of them, and tests go through all. */
 
-import type { LayerDescription } from './compose.ts';
-import type { PlainData } from './policy.ts';
-
-/** A layer as the rules see it: policies per key count as what they keep for each key. */
-export interface LintLayer extends LayerDescription {
-  /** True if there is one for each key. */
-  readonly keyed: boolean;
-}
+import {
+  type LintLayer,
+  breaker,
+  holdsBack,
+  limitOf,
+  limited,
+  limiters,
+  longestWait,
+  number,
+  repeats,
+  retries,
+  slots,
+  timeouts,
+  turnsAway,
+} from './lint-layer.ts';
 
 /** A doubtful pair: `inner` stands further in than `outer`. */
 export interface LintRule {
@@ -28,45 +35,23 @@ export interface Surroundings {
   readonly within: readonly LintLayer[];
 }
 
-const breaker = ['circuit-breaker', 'opossum'];
-const timeouts = ['timeout', 'p-timeout'];
-const retries = ['retry', 'p-retry'];
-/** Kinds of policies that limit rates. */
-export const limiters: readonly string[] = [
-  'token-bucket',
-  'leaky-bucket',
-  'fixed-window',
-  'sliding-window',
-  'sliding-log',
-  'warm-up',
-  'composite',
-  'adaptive-rate',
-  'hot-key',
-];
-const slots = ['bulkhead', 'adaptive-limiter', 'worker-pool', 'bottleneck'];
-const repeats = [...retries, 'hedge'];
-/** What can turn a call away or end it, so that a fallback further in cannot cover it. */
-const turnsAway = [...timeouts, ...slots, ...limiters, 'throttle', 'system-guard', 'authority'];
-
-/** A number among the described options, `NaN` (which no comparison holds for) if it is none. */
-function number({ options }: LintLayer, option: string, within?: string): number {
-  const described = within === undefined ? options : (options[within] as PlainData | undefined);
-  return Number(described?.[option] ?? NaN);
-}
-
-/** How long a call may be kept waiting before it goes on, ms. */
-function longestWait(layer: LintLayer): number {
-  if (slots.includes(layer.kind) && !(number(layer, 'maxQueue') > 0)) return 0;
-  return number(layer, layer.kind === 'leaky-bucket' ? 'maxQueueTime' : 'maxWait');
-}
+/** What makes calls wait less. */
+const shorten: Readonly<Record<string, string>> = {
+  'leaky-bucket': 'set a shorter maxQueueTime',
+  bottleneck: 'put it outside, or bound its queue by highWater',
+};
 
 /** Every rule there is, in the order of the recommended pipeline. */
 export const lintRules: readonly LintRule[] = [
   {
     rule: 'fallback-inside-retry',
     outer: retries,
-    inner: ['fallback'],
-    message: 'the fallback stands inside the retry, which then only ever sees successes; put it outside',
+    inner: ['fallback', 'opossum', 'p-timeout'],
+    when: (_outer, { kind, options }) => kind === 'fallback' || options['fallback'] !== undefined,
+    message: (_outer, { kind, name }) =>
+      kind === 'fallback'
+        ? 'the fallback stands inside the retry, which then only ever sees successes; put it outside'
+        : `${name} has a fallback of its own and stands inside the retry, which then only ever sees successes; put a fallback outside instead`,
   },
   {
     rule: 'fallback-inside-hedge',
@@ -90,9 +75,9 @@ export const lintRules: readonly LintRule[] = [
   },
   {
     rule: 'inner-timeout-longer',
-    outer: timeouts,
-    inner: timeouts,
-    when: (outer, inner) => number(inner, 'after') >= number(outer, 'after'),
+    outer: limited,
+    inner: limited,
+    when: (outer, inner) => limitOf(inner) >= limitOf(outer),
     message: 'the inner timeout is not shorter than the outer one and can never fire first; shorten it',
   },
   {
@@ -132,11 +117,11 @@ export const lintRules: readonly LintRule[] = [
   },
   {
     rule: 'queue-waits-longer-than-timeout',
-    outer: timeouts,
+    outer: [...timeouts, 'opossum'],
     inner: [...slots, ...limiters],
-    when: (timeout, queue) => longestWait(queue) >= number(timeout, 'after'),
+    when: (timeout, queue) => longestWait(queue) >= limitOf(timeout),
     message: ({ name }, inner) =>
-      `a call may wait in ${inner.name} for as long as ${name} around it allows, and has no time left to run; set a shorter ${inner.kind === 'leaky-bucket' ? 'maxQueueTime' : 'maxWait'}`,
+      `a call may wait in ${inner.name} for as long as ${name} around it allows, and has no time left to run; ${shorten[inner.kind] ?? 'set a shorter maxWait'}`,
   },
   {
     rule: 'throttle-window-too-short',
@@ -224,6 +209,8 @@ export const lintRules: readonly LintRule[] = [
     rule: 'bulkhead-outside-breaker',
     outer: slots,
     inner: breaker,
+    // The timeout of opossum would count what lies inside as too slow while it only waits.
+    when: (_outer, inner) => inner.kind === 'circuit-breaker' || Number.isNaN(limitOf(inner)),
     message: 'the bulkhead stands outside the circuit breaker, so calls queue for a slot only to find the circuit open; put it inside',
   },
   {
@@ -233,6 +220,18 @@ export const lintRules: readonly LintRule[] = [
     when: (_outer, _inner, { outside }) => outside.some(({ kind }) => repeats.includes(kind)),
     message:
       'the rate limiter counts attempts, and stands outside the bulkhead: quota is spent on attempts that then find no slot; put it inside',
+  },
+  {
+    rule: 'first-failure-opens',
+    outer: ['opossum'],
+    when: (layer) => number(layer, 'volumeThreshold') === 0,
+    message: 'the first failure after a quiet time opens the circuit, being all of the calls in the window; set a volumeThreshold',
+  },
+  {
+    rule: 'queue-without-bound',
+    outer: ['bottleneck'],
+    when: (layer) => holdsBack(layer) && number(layer, 'maxQueue') === Infinity,
+    message: 'calls that wait gather without bound, and each has waited longer than the one before; set a highWater',
   },
   {
     rule: 'chaos-not-innermost',

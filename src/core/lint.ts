@@ -4,7 +4,8 @@
  */
 
 import type { LayerDescription } from './compose.ts';
-import { type LintLayer, type LintRule, lintRules } from './lint-rules.ts';
+import type { LintLayer } from './lint-layer.ts';
+import { type LintRule, lintRules } from './lint-rules.ts';
 import type { PlainData } from './policy.ts';
 
 /** One piece of advice. */

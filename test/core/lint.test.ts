@@ -18,7 +18,7 @@ import {
   tokenBucket,
 } from 'breakwater';
 import { bottleneckLimiter } from 'breakwater/bottleneck';
-import { opossumBreaker } from 'breakwater/opossum';
+import { type OpossumBreaker, opossumBreaker } from 'breakwater/opossum';
 import { pRetryPolicy } from 'breakwater/p-retry';
 import { pTimeoutPolicy } from 'breakwater/p-timeout';
 import { lintRules } from '../../src/core/lint-rules.ts';
@@ -122,6 +122,11 @@ const cases: Readonly<Record<string, readonly [doubtful: readonly AnyPolicy[], s
     [retry(), tokenBucket({ rate: 1, per: '1s' }), slots()],
     [tokenBucket({ rate: 1, per: '1s' }), retry(), slots()],
   ],
+  'first-failure-opens': [[opossumBreaker()], [opossumBreaker({ volumeThreshold: 1 })]],
+  'queue-without-bound': [
+    [bottleneckLimiter({ maxConcurrent: 1 })],
+    [bottleneckLimiter({ maxConcurrent: 1, highWater: 10 }), bottleneckLimiter({}, { name: 'holds nothing back' })],
+  ],
   'chaos-not-innermost': [
     [chaos(), timeout({ after: '2s' })],
     [timeout({ after: '2s' }), chaos(), chaos()],
@@ -162,20 +167,41 @@ describe('advice', () => {
 
   test('looks at policies on other packages as at the native ones', () => {
     const outer = pTimeoutPolicy({ milliseconds: 1000 });
-    expect(rulesOf(opossumBreaker(), plan)).toEqual(['fallback-inside-breaker']);
+    const circuit = (timeoutAfter: number | false = false): OpossumBreaker => opossumBreaker({ volumeThreshold: 9, timeout: timeoutAfter });
+    const limiter = (): AnyPolicy => bottleneckLimiter({ maxConcurrent: 1, highWater: 9 });
+    expect(rulesOf(circuit(), plan)).toEqual(['fallback-inside-breaker']);
     expect(rulesOf(pRetryPolicy({ retries: 1 }), plan)).toEqual(['fallback-inside-retry']);
     expect(rulesOf(outer, timeout({ after: '1s' }))).toEqual(['inner-timeout-longer']);
     expect(rulesOf(outer, pRetryPolicy())).toEqual(['retries-outlast-timeout']);
-    expect(rulesOf(opossumBreaker(), pRetryPolicy())).toEqual(['breaker-outside-retry']);
-    expect(rulesOf(bottleneckLimiter({ maxConcurrent: 1 }), retry())).toEqual(['bulkhead-outside-retry']);
+    expect(rulesOf(circuit(), pRetryPolicy())).toEqual(['breaker-outside-retry']);
+    expect(rulesOf(limiter(), retry())).toEqual(['bulkhead-outside-retry']);
+    expect(rulesOf(limiter(), circuit())).toEqual(['bulkhead-outside-breaker']);
     expect(
       rulesOf(
-        perKey(() => opossumBreaker()),
-        bottleneckLimiter({ highWater: 1 }),
+        perKey(() => circuit()),
+        limiter(),
       ),
     ).toEqual([]);
     const [suppressed] = pipeline([retry(), pRetryPolicy()]).lint();
     expect(suppressed?.message).toContain('stand back');
+  });
+
+  test('knows the time limits and fallbacks that other packages have of their own', () => {
+    const circuit = opossumBreaker({ volumeThreshold: 9, timeout: 100 });
+    const limiter = bottleneckLimiter({ maxConcurrent: 1, highWater: 9 });
+    // Its timeout counts what lies inside as too slow while it only waits: a queue belongs outside.
+    expect(rulesOf(circuit, limiter)).toEqual(['queue-waits-longer-than-timeout']);
+    expect(rulesOf(limiter, circuit)).toEqual([]);
+    expect(rulesOf(circuit, pTimeoutPolicy({ milliseconds: 100 }))).toEqual(['inner-timeout-longer']);
+    expect(rulesOf(pTimeoutPolicy({ milliseconds: 100 }), circuit)).toEqual(['inner-timeout-longer']);
+    expect(rulesOf(pTimeoutPolicy({ milliseconds: 101 }), circuit)).toEqual([]);
+    expect(rulesOf(opossumBreaker({ volumeThreshold: 9, timeout: false }), timeout({ after: '1s' }))).toEqual([]);
+    expect(rulesOf(timeout({ after: 100 }), bottleneckLimiter({}, { expiration: 100 }))).toEqual(['inner-timeout-longer']);
+    const [covered] = pipeline([retry(), pTimeoutPolicy({ milliseconds: 5, fallback: () => 'lesser' })]).lint();
+    expect(covered).toMatchObject({
+      rule: 'fallback-inside-retry',
+      message: expect.stringContaining('p-timeout has a fallback of its own') as string,
+    });
   });
 
   test('says of two retries what becomes of the inner one', () => {

@@ -110,6 +110,14 @@ describe('construction', () => {
     expect(() => pipeline(5 as never)).toThrow('pipeline.policies: expected an array of policies, outermost first, got 5');
     expect(() => pipeline([{}] as never)).toThrow('pipeline.policies[0]: expected a policy, got an object');
     expect(() => pipeline([timeout({ after: 5 }), undefined] as never)).toThrow('policies[1]');
+    const near: readonly (readonly [unknown, string])[] = [
+      [[timeout({ after: 5 })], 'got an array: spread it (...policies)'],
+      [retry, 'got a function: call it, what it makes is the policy'],
+      [{ fire: () => undefined }, 'got a breaker: opossumBreaker() of breakwater/opossum makes a policy of it'],
+      [{ schedule: () => undefined }, 'got a limiter: bottleneckLimiter() of breakwater/bottleneck makes a policy of it'],
+      [{ key: () => undefined }, 'got a limiter: bottleneckLimiter()'],
+    ];
+    for (const [given, hint] of near) expect(() => pipeline([given] as never)).toThrow(hint);
   });
 
   test('refuses wrong options with the option named', () => {

@@ -1,7 +1,7 @@
 /** Signs that something is set up in a way that does not do what it is there for. They look at the first requests only, and then no more. */
 
 import { isIPv6 } from 'node:net';
-import { limiters } from '../../core/lint-rules.ts';
+import { limiters } from '../../core/lint-layer.ts';
 import type { AnyPolicy } from '../../core/policy.ts';
 import { compileTrust } from '../identity/client-address.ts';
 import type { Connected } from '../identity/identity.ts';
