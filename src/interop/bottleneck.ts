@@ -38,6 +38,7 @@ import {
 import { BottleneckGate, BottleneckReaction, type Source } from './bottleneck/gate.ts';
 import { type BottleneckGroupLike, type BottleneckLike, type BottleneckStopOptions, isGroup, isLimiter } from './bottleneck/instances.ts';
 import { GroupLimiters, type Limiters, OneLimiter, type Reading, isLikeNew } from './bottleneck/limiters.ts';
+import { checkGiven, checkNoKeys } from './bottleneck/mistaken.ts';
 import { describeOwn, disconnectAfter, disconnectNever, ownOptions } from './bottleneck/own.ts';
 import type { Tally } from './bottleneck/refusals.ts';
 import { JobTerms } from './bottleneck/terms.ts';
@@ -118,8 +119,11 @@ export function bottleneckLimiter(
     const settings = readOptions('bottleneckLimiter', bottleneckGroupFields, more);
     return new BottleneckPolicy(given, new GroupLimiters(given, settings.maxKeys), settings);
   }
+  checkNoKeys('bottleneckLimiter', more);
+  if (isLimiter(given))
+    return new BottleneckPolicy(given, new OneLimiter(given), readOptions('bottleneckLimiter', bottleneckJobFields, more));
+  checkGiven('bottleneckLimiter', given);
   const job = readOptions('bottleneckLimiter', bottleneckJobFields, more);
-  if (isLimiter(given)) return new BottleneckPolicy(given, new OneLimiter(given), job);
   const settings = readOptions('bottleneckLimiter', bottleneckFields, given);
   const limiter = made(settings);
   const common = { name: job.name ?? settings.name, mode: more.mode === undefined ? settings.mode : job.mode };
@@ -142,6 +146,8 @@ class BottleneckPolicy<Instance extends BottleneckLike | BottleneckGroupLike> im
   readonly terms: JobTerms;
   readonly tally: Tally = { dropped: 0, refused: 0, expired: 0 };
   readonly audience: Audience;
+  /** Nothing ends the wait of a call for a place that its own work holds. */
+  readonly tracks: boolean;
   readonly limiterFor: Source['limiterFor'];
   /** Whether it is as good as new. What a limiter of somebody else's has seen, nobody knows. */
   readonly atRest: (() => boolean) | undefined;
@@ -155,6 +161,7 @@ class BottleneckPolicy<Instance extends BottleneckLike | BottleneckGroupLike> im
     this.mode = job.mode;
     this.terms = new JobTerms(job);
     this.audience = audienceOf(instance);
+    this.tracks = limiters.limits().maxConcurrent < Infinity && typeof job.expiration !== 'number';
     this.limiterFor = ({ key }) => limiters.for(key);
     this.#instance = instance;
     this.#limiters = limiters;
@@ -209,6 +216,7 @@ class BottleneckPolicy<Instance extends BottleneckLike | BottleneckGroupLike> im
   describe(): PlainData {
     const terms = this.terms.describe();
     if (this.#own !== undefined) return { ...describeOwn(this.#own), ...terms, id: this.#own.id };
-    return isGroup(this.#instance) ? { group: true, maxKeys: (this.#job as BottleneckGroupSettings).maxKeys, ...terms } : { ...terms };
+    const limits = { ...this.#limiters.limits(), ...terms };
+    return isGroup(this.#instance) ? { group: true, maxKeys: (this.#job as BottleneckGroupSettings).maxKeys, ...limits } : limits;
   }
 }

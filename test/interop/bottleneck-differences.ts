@@ -78,8 +78,9 @@ export const rows = [
   },
   {
     Difference: 'A call from inside the work',
-    'With bottleneck': 'It waits for the place that the work holds that waits for it: for ever.',
-    Native: 'If all slots are taken it is refused at once.',
+    'With bottleneck':
+      'It waits for the place that the work holds that waits for it: for ever. `bottleneckLimiter` refuses it, if what its own work holds leaves too little.',
+    Native: 'If all slots are taken it is refused at once, whoever holds the others.',
     Why: 'It could be waiting for itself.',
   },
   {

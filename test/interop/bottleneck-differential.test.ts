@@ -351,10 +351,11 @@ const shown: Readonly<Record<(typeof rows)[number]['Difference'], () => Promise<
     const limited = pipeline(fromBottleneckOptions(options));
     let ended = false;
     void limiter.schedule(() => limiter.schedule(() => Promise.resolve())).then(() => (ended = true));
-    const outcome = await limited.executeOutcome(() => limited.execute(() => 'inner'));
+    const beside = pipeline([bottleneckLimiter(options)]);
+    const outcomes = [limited, beside].map((api) => api.executeOutcome(() => api.execute(() => 'inner')));
     await pass(60_000);
     expect(ended).toBe(false);
-    expect(outcome).toMatchObject({ ok: false, error: expect.any(BulkheadFullError) as unknown });
+    for (const outcome of outcomes) expect(await outcome).toMatchObject({ ok: false, error: expect.any(BulkheadFullError) as unknown });
   },
 
   'The context of queued work': async () => {

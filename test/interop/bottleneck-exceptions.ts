@@ -37,7 +37,7 @@ export const rows = [
   },
   {
     Law: 'A call that would wait for itself is refused',
-    Why: 'Work that makes a call through the limiter whose last slot it holds waits for ever; bottleneck does not know who calls. A deadline or a timeout ends it.',
+    Why: 'What its own work holds is known, and where that leaves too little the call is refused. Works that wait for one another are not seen: two of them hold a slot each, there is no third, and each makes a call. A deadline or a timeout ends it.',
   },
   {
     Law: 'Whoever fits is let in',

@@ -105,9 +105,21 @@ describe('a group', () => {
   test('options that are of no use to a group, or wrong, are refused', () => {
     const group = new Bottleneck.Group();
     expect(() => bottleneckLimiter(group, { maxKeys: 0 })).toThrow('bottleneckLimiter.maxKeys: expected a whole number of at least 1');
-    expect(() => bottleneckLimiter({}, { maxKeys: 5 } as never)).toThrow('an unknown option');
+    expect(() => bottleneckLimiter({}, { maxKeys: 5 } as never)).toThrow('it is of a Group only');
+    expect(() => bottleneckLimiter(new Bottleneck(), { maxKeys: 5 } as never)).toThrow('it is of a Group only');
     expect(bottleneckLimiter(group, { weight: 2 }).describe()).toMatchObject({ group: true, maxKeys: 10_000, weight: 2 });
   });
+});
+
+test('a group tells the limits that each of its keys has, also after they were changed', () => {
+  const group = new Bottleneck.Group({ maxConcurrent: 2, minTime: 5, highWater: 7 });
+  const limiter = bottleneckLimiter(group);
+  expect(limiter.snapshot()).toMatchObject({ maxConcurrent: 2, maxQueue: 7, keys: 0 });
+  expect(limiter.describe()).toMatchObject({ group: true, maxConcurrent: 2, minTime: 5, maxQueue: 7 });
+  group.updateSettings({ maxConcurrent: 3, highWater: null });
+  expect(limiter.snapshot()).toMatchObject({ maxConcurrent: 3, maxQueue: Infinity });
+  expect(limiter.describe()).toMatchObject({ maxConcurrent: 3, maxQueue: Infinity });
+  expect(bottleneckLimiter(new Bottleneck.Group()).describe()).toMatchObject({ maxConcurrent: Infinity, minTime: 0, maxQueue: Infinity });
 });
 
 describe('perKey(() => bottleneckLimiter(…))', () => {

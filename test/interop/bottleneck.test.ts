@@ -629,6 +629,39 @@ describe('what is told of it', () => {
     expect(pipeline([timeout({ after: 100 }), bottleneckLimiter({})]).lint()).toEqual([]);
   });
 
+  test('describe tells the limits of a limiter of yours as they stand, which the linter reads', async () => {
+    const yours = new Bottleneck({ maxConcurrent: 2, minTime: 5, highWater: 7 });
+    const limiter = bottleneckLimiter(yours, { expiration: 100 });
+    const terms = { priority: "the call's", weight: "the call's cost", expiration: 100, id: undefined };
+    expect(limiter.describe()).toEqual({ maxConcurrent: 2, minTime: 5, maxQueue: 7, ...terms });
+    yours.updateSettings({ maxConcurrent: null, highWater: 0 });
+    await hop();
+    expect(limiter.describe()).toEqual({ maxConcurrent: Infinity, minTime: 5, maxQueue: 0, ...terms });
+  });
+
+  test('what belongs elsewhere is told in a line', () => {
+    class CircuitBreaker {
+      readonly options = {};
+      readonly stats = {};
+      fire(): void {
+        /* as that of opossum */
+      }
+    }
+    const given = (options: unknown, more?: unknown) => () => bottleneckLimiter(options as BottleneckOptions, more as object);
+    expect(given(new CircuitBreaker())).toThrow(
+      /^bottleneckLimiter: expected a limiter of bottleneck, or options, got a CircuitBreaker: opossumBreaker\(\) of breakwater\/opossum takes it$/,
+    );
+    expect(given({ fire: () => 1 })).toThrow('got a circuit breaker: opossumBreaker()');
+    expect(given({ maxConcurrent: 1, priority: 3 })).toThrow(
+      'bottleneckLimiter.priority: expected none here: it is said of jobs, in the second argument: (options, { priority }), got 3',
+    );
+    for (const name of ['expiration', 'weight']) expect(given({ [name]: 3 })).toThrow(`(options, { ${name} }), got 3`);
+    expect(given({ id: () => 'job' })).toThrow('(options, { id }), got a function');
+    expect(given({ maxKeys: 3 })).toThrow('it is of a Group only');
+    expect(given({ maxTime: 3 })).toThrow('it is an option of Bottleneck.Batcher');
+    expect(given({ weight: 1, expiration: 2 })).toThrow(/weight[\s\S]*expiration/);
+  });
+
   test('wrong options are refused at construction, and null stands for the default', () => {
     expect(() => bottleneckLimiter({ maxConcurrent: Number.NaN })).toThrow('bottleneckLimiter.maxConcurrent: expected a whole number');
     expect(() => bottleneckLimiter({ strategy: 'leak' })).toThrow('one of Bottleneck.strategy');

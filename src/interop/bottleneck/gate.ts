@@ -7,6 +7,7 @@ import { Failure, type Outcome } from '../../core/outcome.ts';
 import type { Handler } from '../../core/policy.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Gate, Reaction } from '../../core/stage.ts';
+import { standstill } from './holders.ts';
 import type { BottleneckLike } from './instances.ts';
 import { Job, type JobOwner, jobOf } from './job.ts';
 import type { JobTerms } from './terms.ts';
@@ -41,7 +42,10 @@ export class BottleneckGate implements Gate<Job>, JobOwner {
     if (!call.waits) return this.#refusals.atOnce(call);
     const limiter = this.#source.limiterFor(call);
     if (limiter === undefined) return this.#refusals.stopped(call, undefined);
-    return new Job(this, limiter, call, this.#source.terms.of(call)).submit(this.#source.audience);
+    const options = this.#source.terms.of(call);
+    const stuck = standstill(limiter, call, options.weight, jobOf);
+    if (stuck !== undefined) return this.#refusals.ofItself(call, stuck, options.weight);
+    return new Job(this, limiter, call, options).submit(this.#source.audience);
   }
 
   settle(job: Job, outcome: Outcome): void {

@@ -78,6 +78,11 @@ export function standing(limiter: BottleneckLike): StandingSettings {
   return (limiter as Insides)._store?.storeOptions ?? {};
 }
 
+/** The settings that new limiters of a group are made with. */
+export function settingsOf(group: BottleneckGroupLike): StandingSettings {
+  return (group as { readonly limiterOptions?: StandingSettings }).limiterOptions ?? {};
+}
+
 /** When the next job may start, epoch ms; `undefined` if that is not kept here but in Redis. */
 export function nextStart(limiter: BottleneckLike): number | undefined {
   return (limiter as Insides)._store?._nextRequest;

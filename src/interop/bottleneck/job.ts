@@ -25,7 +25,7 @@ export interface JobOwner {
   repeated(job: Job): void;
 }
 
-/** Jobs whose turn has come, by the call that was let in. */
+/** Jobs whose turn has come, by the calls that were let in: one for each run. */
 const admitted = new WeakMap<Call, Job>();
 
 /** The job of a call that was let in. */
@@ -85,6 +85,11 @@ export class Job implements Watched, Narrowing {
         (error: unknown) => this.#rejected(error),
       );
     });
+  }
+
+  /** Whether bottleneck waits for the end of a run: so long, what it weighs is taken. */
+  get holds(): boolean {
+    return this.#run !== undefined;
   }
 
   /** Whether anybody may have bottleneck run it again: somebody listens for failures, and there is a call to run. */
@@ -159,8 +164,8 @@ export class Job implements Watched, Narrowing {
     // What lies inside counts from here, and not from when the call began to wait.
     this.inner.at = now;
     const ended = new Promise<void>((resolve, reject) => (this.#run = { resolve, reject }));
+    admitted.set(this.inner, this);
     if (this.#answer !== undefined) {
-      admitted.set(this.inner, this);
       this.#owner.admitted(this);
       this.#settleWait(this);
     } else {

@@ -7,10 +7,12 @@ import {
   type BottleneckGroupLike,
   type BottleneckLike,
   type BottleneckStopOptions,
+  type StandingSettings,
   hasKey,
   isStopped,
   mendKeys,
   nextStart,
+  settingsOf,
   standing,
 } from './instances.ts';
 
@@ -20,15 +22,19 @@ const MOST_SHARED = 256;
 /** Longer keys are not kept as they are. */
 const LONGEST_KEY = 256;
 
-/** What jobs and settings came to. */
+/** What jobs and settings came to; the limits of a group are those that each key has. */
 export type Reading = Readonly<Record<'active' | 'queued' | 'maxConcurrent' | 'maxQueue', number>> & {
   /** What is left of the reservoir, if there is one, and it is kept in this process. */
   readonly reservoir?: number;
 };
 
+/** The limits that stand; for a group, those that each key has. `Infinity`: none. */
+export type Limits = Readonly<Record<'maxConcurrent' | 'minTime' | 'maxQueue', number>>;
+
 /** Limiters for calls. */
 export interface Limiters {
   for(key: string | undefined): BottleneckLike | undefined;
+  limits(): Limits;
   read(): Reading;
   stop(options: BottleneckStopOptions | undefined): Promise<void>;
   disconnect(flush: boolean | undefined): Promise<void>;
@@ -46,12 +52,17 @@ export class OneLimiter implements Limiters {
     return this.#limiter;
   }
 
+  limits(): Limits {
+    return limitsIn(standing(this.#limiter));
+  }
+
   read(): Reading {
-    const { maxConcurrent, highWater, reservoir } = standing(this.#limiter);
+    const { reservoir } = standing(this.#limiter);
+    const { maxConcurrent, maxQueue } = this.limits();
     return {
       ...jobsOf(this.#limiter),
-      maxConcurrent: maxConcurrent ?? Infinity,
-      maxQueue: highWater ?? Infinity,
+      maxConcurrent,
+      maxQueue,
       ...(typeof reservoir === 'number' && nextStart(this.#limiter) !== undefined && { reservoir }),
     };
   }
@@ -85,6 +96,10 @@ export class GroupLimiters implements Limiters {
     return this.#group.key(hasKey(this.#group, id) || this.#group.keys().length < this.#max ? id : this.#shared(id));
   }
 
+  limits(): Limits {
+    return limitsIn(settingsOf(this.#group));
+  }
+
   read(): Reading {
     let [active, queued] = [0, 0];
     for (const { limiter } of this.#group.limiters()) {
@@ -92,7 +107,8 @@ export class GroupLimiters implements Limiters {
       active += jobs.active;
       queued += jobs.queued;
     }
-    return { active, queued, maxConcurrent: Infinity, maxQueue: Infinity };
+    const { maxConcurrent, maxQueue } = this.limits();
+    return { active, queued, maxConcurrent, maxQueue };
   }
 
   async stop(options: BottleneckStopOptions | undefined): Promise<void> {
@@ -110,6 +126,10 @@ export class GroupLimiters implements Limiters {
   #shared(id: string): string {
     return `shared:${hashOf(id, this.#seed) % Math.min(this.#max, MOST_SHARED)}`;
   }
+}
+
+function limitsIn({ maxConcurrent, minTime, highWater }: StandingSettings): Limits {
+  return { maxConcurrent: maxConcurrent ?? Infinity, minTime: minTime ?? 0, maxQueue: highWater ?? Infinity };
 }
 
 /** Calls whose work runs, and calls that wait. */

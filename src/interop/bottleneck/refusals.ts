@@ -12,6 +12,7 @@ import { systemClock, wallTime } from '../../core/clock.ts';
 import { made } from '../../core/made.ts';
 import { Failure, refuse, thrown } from '../../core/outcome.ts';
 import type { Scope } from '../../core/scope.ts';
+import type { Standstill } from './holders.ts';
 import { isOwnError, isStopped, refillIn, standing } from './instances.ts';
 import type { Job } from './job.ts';
 
@@ -69,6 +70,13 @@ export class Refusals {
     return this.#refused(ShutdownError, call, 'was stopped', cause);
   }
 
+  /** It would wait for itself. */
+  ofItself(call: Call, { most, held }: Standstill, weight: number): Failure {
+    const holds = `the call, or work that it comes from, holds ${held} of ${most} (maxConcurrent)`;
+    const why = `would let the call in only when it is over: ${holds} and it takes ${weight} more; give inner calls a limiter of their own`;
+    return this.#refused(BulkheadFullError, call, why, undefined);
+  }
+
   /** Bottleneck never answers in the same tick. */
   atOnce(call: Call): Failure {
     return this.#refused(
@@ -82,7 +90,7 @@ export class Refusals {
   expired(call: Call, cause: unknown, after: number, started: boolean): Failure {
     const { pipeline, policy, stack } = this.#scope;
     this.#tally.expired++;
-    const message = `${pipeline}: ${policy} after ${after} ms (expiration)${started ? '' : ', before the work had started'}`;
+    const message = `${pipeline}: ${policy} timed out after ${after} ms (expiration)${started ? '' : ', before the work had started'}`;
     return new Failure(made(TimeoutError, message, { pipeline, policy, key: call.key, after, started, cause }, stack), 'timeout');
   }
 
