@@ -50,7 +50,8 @@ export function fromPRetryOptions(options: RepeatOptions = {}): NativeRetry {
     backoff: scheduleOf(settings),
     when: decisionOf(settings),
     ...(exact && { delayFor: waitsOf(settings) }),
-    maxDuration: maxRetryTime,
+    // The waits keep to it: one that ends with it is too long for the retry by the time that deciding took.
+    maxDuration: Infinity,
     retryAfter: exact ? { honour: false, max: Infinity } : false,
     deadlineAware: false,
     idempotent: true,
