@@ -349,6 +349,19 @@ describe('beside others', () => {
     expect(found.map(({ rule }) => rule)).toContain('inner-timeout-longer');
   });
 
+  test('lint() says when it can never fire first', () => {
+    const rules = (outer: number, inner: number): readonly string[] => {
+      const line = pipeline([timeout({ after: outer }), bulkhead({ maxConcurrent: 1 }), pTimeoutPolicy({ milliseconds: inner })]);
+      return line.lint().map(({ rule }) => rule);
+    };
+    expect(rules(10, 10)).toContain('inner-timeout-longer');
+    expect(rules(10, 9)).not.toContain('inner-timeout-longer');
+    const two = pipeline([pTimeoutPolicy({ milliseconds: 10 }), pTimeoutPolicy({ milliseconds: 20 })]);
+    expect(two.lint()).toMatchObject([{ rule: 'inner-timeout-longer', policies: ['p-timeout', 'p-timeout-2'] }]);
+    const unknown = pipeline([timeout({ after: () => 5 }), pTimeoutPolicy({ milliseconds: 20 })]);
+    expect(unknown.lint()).toEqual([]);
+  });
+
   test('a retry around it starts a new time for each attempt', async () => {
     const events: PipelineEvent[] = [];
     const clock = new VirtualClock();
