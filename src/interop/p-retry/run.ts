@@ -1,12 +1,12 @@
 /** One call on p-retry: its attempts after the first. */
 
 import type { Call } from '../../core/call.ts';
+import { afterPoll } from '../../core/clock.ts';
 import { isGentle } from '../../core/gentle.ts';
 import { Failure, type Outcome, thrown } from '../../core/outcome.ts';
 import type { Handler } from '../../core/policy.ts';
 import type { Scope } from '../../core/scope.ts';
 import { isThenable } from '../../core/thenable.ts';
-import { pause } from '../../core/wait.ts';
 import { isAbortError, isWorthIt } from './errors.ts';
 import { type PRetryEnd, type RepeatNews, endsAtOnce } from './news.ts';
 import { type PRetryContext, type RepeatSettings, longestWait, plannedWait } from './options.ts';
@@ -137,7 +137,8 @@ export class RepeatRun {
     const call = this.#call;
     const next = call.derive(attempt);
     this.#running = true;
-    const cut = this.#unwaited > 0 && this.#unwaited % BREATH === 0 ? await pause(next, 1) : undefined;
+    if (this.#unwaited > 0 && this.#unwaited % BREATH === 0) await new Promise<void>((resolve) => afterPoll(resolve));
+    const cut = next.failure;
     const since = (next.at = this.#scope.clock.now());
     if (cut === undefined) this.#news.started(call, attempt, this.#last);
     const outcome = cut ?? (await this.#again(next));

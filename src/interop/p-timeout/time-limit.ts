@@ -78,13 +78,19 @@ export class TimeLimit implements Gate<LimitedCall> {
     const fallback = this.scope.shadow ? undefined : this.#settings.fallback;
     const milliseconds = effective(this.#settings.milliseconds);
     const inner = call.derive(call.attempt, now + milliseconds);
-    const timers = this.#timers(now, (ring, stalled) => this.#expire(inner, promise, ring, stalled));
-    const promise = this.#limit(notYet, {
+    let limited: ClearablePromise | undefined;
+    const rung = (ring: () => void, stalled: boolean): void => {
+      if (limited !== undefined) this.#expire(inner, limited, ring, stalled);
+      // Timers of the user may ring before the package has a promise to answer with.
+      else void Promise.resolve().then(() => rung(ring, stalled));
+    };
+    const timers = this.#timers(now, rung);
+    const promise = (limited = this.#limit(notYet, {
       milliseconds,
       customTimers: timers,
       ...(fallback !== undefined && { fallback: () => fallback() }),
       ...(message !== undefined && { message }),
-    });
+    }));
     // Timers of the user may throw, which is what the package then rejects with.
     if (this.#settings.customTimers !== undefined) promise.catch((error: unknown) => inner.cut(thrown(error)));
     this.#counts.pending++;
