@@ -5,6 +5,7 @@ import { AbortError } from 'p-retry';
 import { AbortError as NewerAbortError } from 'p-retry9';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import {
+  type CircuitBreakerOptions,
   CircuitOpenError,
   type OptionsError,
   type PipelineEvent,
@@ -671,6 +672,36 @@ describe('time', () => {
       return spawnSync(process.execPath, args, { cwd: fileURLToPath(new URL('../..', import.meta.url)), encoding: 'utf8' }).stdout.trim();
     };
     expect([run(false), run(true)]).toEqual(['waited', 'ended']);
+  });
+});
+
+describe('a circuit breaker inside', () => {
+  const judged = async (error: () => unknown, own: CircuitBreakerOptions = {}): Promise<unknown> => {
+    const breaker = circuitBreaker({ minCalls: 20, ...own });
+    const work = vi.fn(() => Promise.reject(error() as Error));
+    await pipeline([pRetryPolicy({ retries: 1, minTimeout: 0 }), breaker]).executeOutcome(work);
+    const { successes, failures } = breaker.snapshot();
+    return { attempts: work.mock.calls.length, successes, failures };
+  };
+
+  test('takes an AbortError for a failure, unless classify or a status on it says what it was', async () => {
+    const none = (): Error => new AbortError('no such user');
+    expect(await judged(none)).toEqual({ attempts: 1, successes: 0, failures: 1 });
+    const classify: CircuitBreakerOptions['classify'] = ({ ok }) => (ok ? undefined : 'success');
+    expect(await judged(none, { classify })).toEqual({ attempts: 1, successes: 1, failures: 0 });
+    expect(await judged(() => Object.assign(none(), { status: 404 }))).toEqual({ attempts: 1, successes: 1, failures: 0 });
+  });
+
+  test('learns the status from a response that an Error carries; one that is thrown itself is not tried again', async () => {
+    const answer = (status: number): { response: Response } => ({ response: new Response(null, { status }) });
+    expect(await judged(() => Object.assign(new Error('status 503'), answer(503)))).toEqual({ attempts: 2, successes: 0, failures: 2 });
+    expect(await judged(() => Object.assign(new Error('status 404'), answer(404)))).toEqual({ attempts: 2, successes: 2, failures: 0 });
+    expect(await judged(() => new Error('status 404', { cause: answer(404).response }))).toEqual({
+      attempts: 2,
+      successes: 0,
+      failures: 2,
+    });
+    expect(await judged(() => answer(503).response)).toEqual({ attempts: 1, successes: 0, failures: 1 });
   });
 });
 
