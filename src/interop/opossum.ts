@@ -27,7 +27,7 @@ import { Answers } from './opossum/answers.ts';
 import type { Opossum, OpossumLike } from './opossum/breaker.ts';
 import { type KeyOf, OpossumGate } from './opossum/gate.ts';
 import { keyFunction } from './opossum/keys.ts';
-import { type Given, breakerOf, described } from './opossum/made.ts';
+import { type Given, breakerOf, described, settingsOf } from './opossum/made.ts';
 import type { BreakerOptions } from './opossum/options.ts';
 import type { OpossumReason, OpossumSnapshot, OpossumState, SharedBreaker } from './opossum/shared.ts';
 
@@ -103,9 +103,10 @@ export function opossumBreaker<Adds = never, Breaker extends OpossumLike = Oposs
 ): OpossumBreaker<Adds, Breaker>;
 export function opossumBreaker<Adds = never>(options?: OpossumOptions, more?: PolicyOptions): OpossumBreaker<Adds>;
 export function opossumBreaker(given: object = {}, more: PolicyOptions = {}): OpossumBreaker {
+  const settings = settingsOf(given);
   const common = readOptions('opossumBreaker', { name: commonFields.name, mode: commonFields.mode.optional() }, more);
-  const found = breakerOf(CircuitBreaker, given);
-  return new OpossumPolicy(found, common.name ?? found.settings?.name, common.mode ?? found.settings?.mode ?? 'enforce');
+  const found = breakerOf(CircuitBreaker, given, settings);
+  return new OpossumPolicy(found, common.name ?? settings?.name, common.mode ?? settings?.mode ?? 'enforce');
 }
 
 class OpossumPolicy implements OpossumBreaker, StagedPolicy {

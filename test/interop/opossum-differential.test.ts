@@ -12,7 +12,8 @@ const WINDOW = 10_000;
 
 /** Options that traffic can tell apart within a few seconds. */
 type Settings = Required<
-  Pick<OpossumOptions, 'errorThresholdPercentage' | 'volumeThreshold' | 'rollingCountBuckets' | 'allowWarmUp'> & {
+  Pick<OpossumOptions, 'errorThresholdPercentage' | 'rollingCountBuckets' | 'allowWarmUp'> & {
+    readonly volumeThreshold: number;
     readonly resetTimeout: number;
   }
 >;

@@ -122,6 +122,7 @@ describe('opossum in a pipeline', () => {
       after: 2000,
       started: true,
       policy: 'opossum',
+      message: 'users: opossum timed out after 2000 ms',
       cause: { code: 'ETIMEDOUT', message: 'Timed out after 2000ms' },
     });
     expect([signal?.aborted, signal?.reason, left]).toEqual([true, outcome.error, 2000]);
@@ -372,6 +373,39 @@ describe('opossum in a pipeline', () => {
         .lint()
         .map(({ rule }) => rule),
     ).toContain('window-shorter-than-timeout');
+  });
+});
+
+describe('what opossum knows of a breaker and the policy has no place for', () => {
+  const named = (name?: string): CircuitBreaker => new CircuitBreaker(() => Promise.resolve(1), name === undefined ? {} : { name });
+
+  it('tells what opossum calls it: a name or that of its function, and none that was made up', () => {
+    const byName = opossumBreaker(named('users'));
+    const byFunction = opossumBreaker(new CircuitBreaker(never));
+    const nameless = opossumBreaker(named());
+    expect([byName, byFunction, nameless].map((policy) => policy.describe()['breaker'])).toEqual(['users', 'never', undefined]);
+    expect([opossumBreaker({ name: 'users' }), opossumBreaker()].map((policy) => policy.describe()['breaker'])).toEqual([
+      'users',
+      undefined,
+    ]);
+    expect(byName.name).toBeUndefined();
+    expect(
+      pipeline([byName, byFunction])
+        .describe()
+        .layers.map(({ name }) => name),
+    ).toEqual(['opossum', 'opossum-2']);
+    for (const { breaker } of [byName, byFunction, nameless]) breaker.shutdown();
+  });
+
+  it('tells of a fallback, also one that came later, and of its timeout as a number, where lint looks for them', () => {
+    const yours = new CircuitBreaker(never, { timeout: 1500 });
+    const policy = opossumBreaker(yours);
+    expect(policy.describe()).not.toHaveProperty('fallback');
+    yours.fallback(() => 'nobody');
+    expect(policy.describe()).toMatchObject({ fallback: 'chosen', timeout: 1500 });
+    expect(opossumBreaker({ timeout: '2s' }).describe()).toMatchObject({ timeout: 2000 });
+    expect(opossumBreaker().describe()).toMatchObject({ timeout: 10_000 });
+    yours.shutdown();
   });
 });
 

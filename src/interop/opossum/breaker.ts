@@ -64,6 +64,7 @@ export interface Opossum extends EventEmitter, Omit<OpossumLike, 'on' | 'fire' |
 
 /** What opossum's own methods find in its options, beside what users give. */
 export interface InnerOptions {
+  readonly name?: string;
   readonly timeout: number | false;
   readonly resetTimeout: number;
   readonly errorThresholdPercentage: number;
@@ -80,6 +81,7 @@ export interface InnerOptions {
 export interface Inside extends Omit<OpossumLike, 'call' | 'status'> {
   readonly pendingClose: boolean;
   readonly options: InnerOptions;
+  readonly action: (...args: never[]) => unknown;
   readonly semaphore: { readonly count: number };
   readonly status: EventEmitter & { readonly window: readonly BreakerCounts[]; readonly stats: BreakerStats; rotateBucket(): void };
   call(context: unknown, ...args: unknown[]): unknown;

@@ -77,6 +77,6 @@ export class Entry implements Narrowing {
 /** Opossum's timeout, as ours. */
 export function timeoutError(cause: unknown, { key }: Call, scope: Scope, after: number, started: boolean): TimeoutError {
   const { pipeline, policy, stack } = scope;
-  const message = `${pipeline}: ${policy} after ${after} ms${started ? '' : ', before the work had started'}`;
+  const message = `${pipeline}: ${policy} timed out after ${after} ms${started ? '' : ', before the work had started'}`;
   return made(TimeoutError, message, { pipeline, policy, key, cause, after, started }, stack);
 }

@@ -20,6 +20,7 @@ import {
   show,
   text,
 } from '../../core/options.ts';
+import { checkOptions } from './mistaken.ts';
 import type { AbortControllerLike, BreakerOptions, BreakerState, CacheTransport, CoalesceReset } from './options.ts';
 
 /** Options as read: durations in ms. */
@@ -142,15 +143,16 @@ const rules: readonly Rule<OpossumSettings>[] = [
 ];
 
 /**
- * Reads options of opossum; `owner` is who asks.
+ * Reads options of opossum; `owner` is who asks, and `expected` what may stand there.
  *
- * @throws OptionsError if an option is wrong, or `maxFailures` is given
+ * @throws OptionsError if they are none, an option is wrong, or `maxFailures` is given
  */
-export function readOpossumOptions(owner: string, given: unknown): Readonly<OpossumSettings> {
+export function readOpossumOptions(owner: string, expected: string, given: unknown): Readonly<OpossumSettings> {
+  checkOptions(owner, expected, Object.keys(opossumFields), given);
   const { maxFailures } = Object(given) as { readonly maxFailures?: unknown };
   if (maxFailures !== undefined) {
-    const expected = 'errorThresholdPercentage and volumeThreshold in its place: opossum takes no notice of maxFailures';
-    throw new OptionsError([{ path: `${owner}.maxFailures`, expected, got: show(maxFailures) }]);
+    const instead = 'errorThresholdPercentage and volumeThreshold in its place: opossum takes no notice of maxFailures';
+    throw new OptionsError([{ path: `${owner}.maxFailures`, expected: instead, got: show(maxFailures) }]);
   }
   return readOptions(owner, opossumFields, given, ...rules);
 }

@@ -1,5 +1,6 @@
 import type { PlainData } from '../../core/policy.ts';
-import { type Inside, type OpossumClass, isBreaker } from './breaker.ts';
+import { hasFallback } from './answers.ts';
+import { type Inside, type OpossumClass, fieldOf, isBreaker } from './breaker.ts';
 import { type OpossumSettings, opossumFields, readOpossumOptions } from './fields.ts';
 import { rotate, withoutTimers } from './rotation.ts';
 import { SharedBreaker } from './shared.ts';
@@ -12,13 +13,17 @@ export interface Given {
 }
 
 /**
- * The breaker that a user gives, or one made of options.
+ * Options for a breaker as read; nothing if a breaker is given in their place.
  *
  * @throws OptionsError
  */
-export function breakerOf(Type: OpossumClass, given: unknown): Given {
-  if (isBreaker(given)) return { shared: SharedBreaker.of(given as unknown as Inside), settings: undefined };
-  const settings = readOpossumOptions('opossumBreaker', given);
+export function settingsOf(given: object): OpossumSettings | undefined {
+  return isBreaker(given) ? undefined : readOpossumOptions('opossumBreaker', 'options or a CircuitBreaker', given);
+}
+
+/** The breaker that a user gives, or one made of options. */
+export function breakerOf(Type: OpossumClass, given: object, settings: OpossumSettings | undefined): Given {
+  if (settings === undefined) return { shared: SharedBreaker.of(given as Inside), settings };
   const own = Object.fromEntries(Object.entries(settings).filter(([name, value]) => value !== undefined && name !== 'mode'));
   const timers = withoutTimers(settings);
   // Nameless, so that opossum gives it a name of its own where the options do not.
@@ -35,8 +40,23 @@ export function described({ shared: { real }, settings }: Given): PlainData {
     .filter((name) => settings !== undefined || typeof options[name] !== 'function')
     .map((name) => [name, plain(settings === undefined ? options[name] : settings[name as keyof OpossumSettings])] as const);
   const { volumeThreshold } = real;
-  const window = { duration: options['rollingCountTimeout'] };
-  return { ...Object.fromEntries(entries.filter(([, value]) => value !== undefined)), volumeThreshold, window };
+  return {
+    ...nameOf(real),
+    ...Object.fromEntries(entries.filter(([, value]) => value !== undefined)),
+    volumeThreshold,
+    ...(covers(real) && { fallback: 'chosen' }),
+    window: { duration: options['rollingCountTimeout'] },
+  };
+}
+
+/** What opossum calls it, unless that is a name made up for want of one. */
+function nameOf({ name, action, options }: Inside): { readonly breaker?: string } {
+  return name === options.name || name === action.name ? { breaker: name } : {};
+}
+
+/** Whether a fallback is known to be there. */
+function covers(breaker: Inside): boolean {
+  return fieldOf(breaker, 'fallback') !== undefined && hasFallback(breaker);
 }
 
 function plain(value: unknown): unknown {

@@ -42,7 +42,7 @@ const owner = 'fromOpossumOptions';
  * ```
  */
 export function fromOpossumOptions<const Given extends BreakerOptions = object>(options?: Given): OpossumNative<Given> {
-  const settings = readOpossumOptions(owner, options);
+  const settings = readOpossumOptions(owner, 'options', options);
   const [problem, ...more] = withoutEqual(settings);
   if (problem !== undefined) throw new OptionsError([problem, ...more]);
   const { capacity, timeout: limit } = settings;
