@@ -17,6 +17,8 @@ export class CacheShelf<Child extends GatePolicy> implements Shelf<Kept<Child>> 
   readonly #report: (error: unknown) => void;
   /** What is known of the policies that were put in here. */
   readonly #known = new WeakMap<Child, Kept<Child>>();
+  /** While something is put in or taken out the cache calls the user's `dispose`, and the calls that this may make put nothing in and take nothing out: each would bring about another. */
+  #changing = false;
 
   /** `report` is told what functions of the user's threw that the cache asks. */
   constructor(cache: PerKeyStore<Child>, report: (error: unknown) => void) {
@@ -56,14 +58,15 @@ export class CacheShelf<Child extends GatePolicy> implements Shelf<Kept<Child>> 
 
   /** Whether the cache took it. One that is too large for it, or whose size cannot be told, it does not. */
   set(id: Id, kept: Kept<Child>): boolean {
+    if (this.#changing) return false;
     const text = textOf(id);
     this.#known.set(kept.policy, kept);
-    this.#safely(() => this.#cache.set(text, kept.policy as never));
+    this.#change(() => this.#cache.set(text, kept.policy as never));
     return this.#cache.peek(text) === kept.policy;
   }
 
   delete(id: Id): boolean {
-    return this.#safely(() => this.#cache.delete(textOf(id))) === true;
+    return this.#change(() => this.#cache.delete(textOf(id))) === true;
   }
 
   keys(): Iterable<Id> {
@@ -75,6 +78,7 @@ export class CacheShelf<Child extends GatePolicy> implements Shelf<Kept<Child>> 
    * passed them over by itself, that could take as long as there are entries.
    */
   *rkeys(): Generator<Id> {
+    if (this.#changing) return;
     const cache = this.#cache;
     const texts = cache.rkeys()[Symbol.iterator]();
     let next = givingStale(cache, () => texts.next());
@@ -86,6 +90,15 @@ export class CacheShelf<Child extends GatePolicy> implements Shelf<Kept<Child>> 
 
   #knownOf(policy: Child | undefined): Kept<Child> | undefined {
     return policy === undefined ? undefined : this.#known.get(policy);
+  }
+
+  #change<T>(act: () => T): T | undefined {
+    this.#changing = true;
+    try {
+      return this.#safely(act);
+    } finally {
+      this.#changing = false;
+    }
   }
 
   #safely<T>(act: () => T): T | undefined {
