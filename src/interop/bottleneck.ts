@@ -46,7 +46,8 @@ import { audienceOf } from './bottleneck/watch.ts';
 
 export type { BottleneckGroupOptions, BottleneckJobOptions, BottleneckLimiterOptions } from './bottleneck/fields.ts';
 export type { BottleneckCounts, BottleneckGroupLike, BottleneckLike, BottleneckStopOptions } from './bottleneck/instances.ts';
-export { type NativeBottleneck, fromBottleneckOptions } from './bottleneck/native.ts';
+export { fromBottleneckOptions } from './bottleneck/native.ts';
+export type { BottleneckNative, NativeBottleneck } from './bottleneck/native-tuple.ts';
 export { bottleneckFields };
 
 /** Options of {@link bottleneckLimiter}: those of `new Bottleneck(…)`. */

@@ -1,3 +1,4 @@
+import Bottleneck from 'bottleneck';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { pipeline } from '../../src/core/pipeline.ts';
 import { BulkheadFullError, OptionsError, type TimeoutError } from '../../src/core/errors.ts';
@@ -8,7 +9,7 @@ import { policyContract } from '../../src/testing/policy-contract.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 import { hop } from '../../src/testing/hop.ts';
 
-const marked = (options: Options, job?: JobOptions) => fromBottleneckOptions(options, job)[0] as Bulkhead;
+const marked = (options: Options, job: JobOptions = {}) => fromBottleneckOptions(options, job)[0] as Bulkhead;
 const laws = { describe, it: test, refuses: () => marked({ maxConcurrent: 0, highWater: 1 }) };
 
 policyContract(() => marked({ maxConcurrent: 300, highWater: 10 }), {
@@ -26,8 +27,8 @@ gateContract(() => marked({ maxConcurrent: 300, highWater: 10 }), { ...laws, nam
 type Options = Parameters<typeof fromBottleneckOptions>[0];
 type JobOptions = Parameters<typeof fromBottleneckOptions>[1];
 
-const kinds = (options: Options, job?: JobOptions) => fromBottleneckOptions(options, job).map(({ kind }) => kind);
-const described = (options: Options, job?: JobOptions) => fromBottleneckOptions(options, job).map((policy) => policy.describe());
+const kinds = (options: Options, job: JobOptions = {}) => fromBottleneckOptions(options, job).map(({ kind }) => kind);
+const described = (options: Options, job: JobOptions = {}) => fromBottleneckOptions(options, job).map((policy) => policy.describe());
 
 function problemOf(options: unknown, job?: unknown): string {
   try {
@@ -54,9 +55,14 @@ describe('options of bottleneck become native policies', () => {
     ]);
   });
 
-  test('null stands for no option, as everywhere in bottleneck, and so does a bound of Infinity', () => {
+  test('null stands for no option, as everywhere in bottleneck, and Infinity for no bound', async () => {
     expect(kinds({ maxConcurrent: null, minTime: null, highWater: null, reservoir: null })).toEqual([]);
-    expect(kinds({ maxConcurrent: Infinity, highWater: Infinity, reservoir: Infinity })).toEqual([]);
+    expect(kinds({ highWater: Infinity, reservoir: Infinity })).toEqual([]);
+    const [slots] = fromBottleneckOptions({ maxConcurrent: Infinity, highWater: 0, strategy: 2 });
+    const api = pipeline([slots]);
+    for (let i = 0; i < 1000; i++) void api.execute(() => new Promise(() => undefined));
+    await hop();
+    expect([slots.active, slots.queued]).toEqual([1000, 0]);
   });
 
   test('calls wait without bound unless there is a high-water mark', () => {
@@ -108,7 +114,7 @@ describe('options of bottleneck become native policies', () => {
     const all = fromBottleneckOptions({ maxConcurrent: 2, minTime: 5 }, { name: 'mails', mode: 'shadow', expiration: 10 });
     expect(all.map(({ name }) => name)).toEqual(['mails-slots', 'mails-spacing', 'mails-expiration']);
     expect(all.map(({ mode }) => mode)).toEqual(['shadow', 'shadow', 'shadow']);
-    expect(fromBottleneckOptions({ maxConcurrent: 2, id: 'mails' })[0]?.name).toBe('mails-slots');
+    expect(fromBottleneckOptions({ maxConcurrent: 2, id: 'mails' })[0].name).toBe('mails-slots');
     expect(fromBottleneckOptions({ maxConcurrent: 2, mode: 'off' })[0]).toMatchObject({ name: undefined, mode: 'off' });
   });
 
@@ -156,6 +162,14 @@ describe('what has no native equal is refused, with what to do', () => {
     ['a block without places', { minTime: 10, highWater: 3, strategy: 3 }, 'BLOCK (3) with maxConcurrent'],
     ['a block for what is not a full queue', { maxConcurrent: 1, minTime: 10, highWater: 0, strategy: 3 }, 'a highWater of 1 or more'],
     ['a Batcher', { maxTime: 1000, maxSize: 10 }, 'Keep the Batcher'],
+    ['a breaker', { fire: () => 1, state: {}, stats: {} }, 'got a circuit breaker: opossumBreaker() of breakwater/opossum takes it'],
+    ['a limiter', new Bottleneck(), 'got a Bottleneck: give its options, or bottleneckLimiter() the limiter'],
+    ['a group', new Bottleneck.Group(), 'got a Bottleneck.Group: give its options, or bottleneckLimiter() the group'],
+    [
+      'what is said of jobs',
+      { maxConcurrent: 1, expiration: 100 },
+      'it is said of jobs, in the second argument: (options, { expiration })',
+    ],
     ['a name that is none', { maxConcurent: 3 }, 'did you mean maxConcurrent?'],
     ['a number that is none', { maxConcurrent: NaN }, 'fromBottleneckOptions.maxConcurrent'],
     ['a thing that is no object', 'fast', 'fromBottleneckOptions'],
@@ -166,6 +180,7 @@ describe('what has no native equal is refused, with what to do', () => {
   test('ids of jobs, and wrong options of jobs', () => {
     expect(problemOf({}, { id: () => 'a' })).toContain('fromBottleneckOptions.job.id');
     expect(problemOf({}, { priority: 10 })).toContain('fromBottleneckOptions.job.priority');
+    expect(problemOf({}, { maxKeys: 10 })).toContain('fromBottleneckOptions.job.maxKeys: expected none here: it is of a Group only');
     expect(problemOf({}, { wait: 10 })).toContain('fromBottleneckOptions.job.wait');
   });
 });
@@ -177,7 +192,7 @@ describe('a bulkhead at its high-water mark', () => {
     clock = new VirtualClock();
   });
 
-  function crowd(options: Options, job?: JobOptions) {
+  function crowd(options: Options, job: JobOptions = {}) {
     const guarded = pipeline(fromBottleneckOptions(options, job), { clock, name: 'crowd' });
     const log: string[] = [];
     const seen: string[] = [];

@@ -1,8 +1,27 @@
 /** What the compiler knows about limiters of bottleneck. Nothing here runs. */
 
 import Bottleneck from 'bottleneck';
-import { type GatePolicy, perKey, pipeline } from 'breakwater';
-import { type BottleneckLike, type BottleneckOptions, type BottleneckStopOptions, bottleneckLimiter } from 'breakwater/bottleneck';
+import {
+  type Bulkhead,
+  type FixedWindow,
+  type GatePolicy,
+  type LeakyBucket,
+  type RacingTimeout,
+  type TokenBucket,
+  perKey,
+  pipeline,
+} from 'breakwater';
+import {
+  type BottleneckJobOptions,
+  type BottleneckLimiterOptions,
+  type BottleneckLike,
+  type BottleneckNative,
+  type BottleneckOptions,
+  type BottleneckStopOptions,
+  type NativeBottleneck,
+  bottleneckLimiter,
+  fromBottleneckOptions,
+} from 'breakwater/bottleneck';
 import { typed } from './equal.ts';
 
 interface Item {
@@ -72,4 +91,40 @@ export function eventsHaveTheirFields(): void {
   api.on('bottleneck.failed', ({ error }) => typed(error).is<unknown>());
   // @ts-expect-error it has no such field
   api.on('bottleneck.dropped', ({ error }) => typed(error));
+}
+
+export function nativePoliciesAreAsManyAsTheOptionsSay(): void {
+  const [slots] = fromBottleneckOptions({ maxConcurrent: 1 });
+  typed(slots.active).is<number>();
+  perKey(() => fromBottleneckOptions({ maxConcurrent: 1 })[0]);
+  perKey(() => fromBottleneckOptions({ minTime: '20ms' })[0]);
+  typed(fromBottleneckOptions()).is<[]>();
+  typed(fromBottleneckOptions({ maxConcurrent: null, minTime: 0 })).is<[]>();
+  typed(fromBottleneckOptions({ maxConcurrent: 1, minTime: 20 }, { expiration: '1s' })).is<[Bulkhead, LeakyBucket, RacingTimeout]>();
+  typed(fromBottleneckOptions({}, { expiration: ({ key }) => (key === 'ada' ? 10 : null) })).is<[RacingTimeout]>();
+  const refresh = { reservoir: 10, reservoirRefreshInterval: '1m', reservoirRefreshAmount: 10 } as const;
+  typed(fromBottleneckOptions({ ...refresh, minTime: 5 })).is<[FixedWindow, LeakyBucket]>();
+  const increase = { reservoir: 10, reservoirIncreaseInterval: 1000, reservoirIncreaseAmount: 1 } as const;
+  typed(fromBottleneckOptions(increase, { weight: ({ cost }) => cost })).is<[FixedWindow | TokenBucket]>();
+  typed(fromBottleneckOptions({ maxConcurrent: 1, ...increase }, { weight: 0 })).is<[]>();
+  pipeline([...fromBottleneckOptions({ maxConcurrent: 1, minTime: 20 })]);
+}
+
+export function whatTheCompilerDoesNotKnowMayBeThereOrNot(given: { maxConcurrent: number; minTime: number }): void {
+  const known: [Bulkhead] | [Bulkhead, LeakyBucket] = fromBottleneckOptions(given);
+  known[0].resize(2);
+  typed(fromBottleneckOptions({ maxConcurrent: given.maxConcurrent > 1 ? given.maxConcurrent : null })).is<[] | [Bulkhead]>();
+  pipeline([...fromBottleneckOptions(given)]);
+  const some: BottleneckLimiterOptions = {};
+  typed(fromBottleneckOptions(some)).is<NativeBottleneck[]>();
+  typed(fromBottleneckOptions({}, {} as BottleneckJobOptions)).is<NativeBottleneck[]>();
+  fromBottleneckOptions({ maxConcurrent: 1, mode: ({ key }) => (key === 'ada' ? 'shadow' : 'enforce') })[0].resize(2);
+  typed(fromBottleneckOptions({ maxConcurrent: 2 })).is<BottleneckNative<{ maxConcurrent: 2 }>>();
+  pipeline(fromBottleneckOptions(some));
+  // @ts-expect-error an unknown option
+  fromBottleneckOptions({ maxConcurrent: 1, minTimes: 1 });
+  // @ts-expect-error an unknown option of jobs
+  fromBottleneckOptions({ maxConcurrent: 1 }, { weight: 1, wait: 1 });
+  // @ts-expect-error a wrong unit
+  fromBottleneckOptions({ minTime: '1d' });
 }

@@ -1,6 +1,5 @@
 import type { Call } from '../../core/call.ts';
 import { systemClock, wallTime } from '../../core/clock.ts';
-import { OptionsError } from '../../core/errors.ts';
 import type { PolicyOptions } from '../../core/mode.ts';
 import { readOptions, show } from '../../core/options.ts';
 import { type Bulkhead, type BulkheadOptions, bulkhead } from '../../policies/bulkhead.ts';
@@ -11,17 +10,15 @@ import { type TokenBucket, tokenBucket } from '../../policies/token-bucket.ts';
 import {
   type BottleneckJobOptions,
   type BottleneckJobSettings,
-  type BottleneckLimiterOptions,
   type BottleneckSettings,
   bottleneckFields,
   bottleneckJobFields,
 } from './fields.ts';
+import { checkGiven, checkNoInstance, checkNoKeys } from './mistaken.ts';
 import { BLOCK, OVERFLOW, OVERFLOW_PRIORITY, bounds, gaps } from './native-gaps.ts';
 import { overflowing } from './native-overflow.ts';
+import type { BottleneckNative, NativeBottleneck, NoOthers, TranslatedOptions } from './native-tuple.ts';
 import { priorities } from './terms.ts';
-
-/** What {@link fromBottleneckOptions} makes: gates, all of them. */
-export type NativeBottleneck = Bulkhead | FixedWindow | TokenBucket | LeakyBucket | RacingTimeout;
 
 /** What nobody bounds. Bottleneck's queue has no end unless it has a `highWater`. */
 const ENDLESS = Number.MAX_SAFE_INTEGER;
@@ -44,16 +41,24 @@ const BOUNDLESS = 2 ** 30;
  * import { pipeline } from 'breakwater';
  * import { fromBottleneckOptions } from 'breakwater/bottleneck';
  *
- * const mails = pipeline([...fromBottleneckOptions({ maxConcurrent: 5, minTime: '20ms', highWater: 100, strategy: 2 })]);
- * console.log(mails.describe().layers.map(({ name }) => name)); // => ['bulkhead', 'leaky-bucket']
+ * const [slots, spacing] = fromBottleneckOptions({ maxConcurrent: 5, minTime: '20ms', highWater: 100, strategy: 2 });
+ * const mails = pipeline([slots, spacing]);
+ * console.log(mails.describe().layers.map(({ name }) => name), slots.active); // => ['bulkhead', 'leaky-bucket'] 0
  * console.log(await mails.execute(() => 'sent')); // => 'sent'
  * ```
  */
-export function fromBottleneckOptions(
-  options: BottleneckLimiterOptions & PolicyOptions = {},
-  job: BottleneckJobOptions = {},
-): NativeBottleneck[] {
-  noBatcher(options);
+export function fromBottleneckOptions(): [];
+export function fromBottleneckOptions<const Given extends TranslatedOptions>(
+  options: Given & NoOthers<Given, keyof TranslatedOptions>,
+): BottleneckNative<Given>;
+export function fromBottleneckOptions<const Given extends TranslatedOptions, const Job extends BottleneckJobOptions>(
+  options: Given & NoOthers<Given, keyof TranslatedOptions>,
+  job: Job & NoOthers<Job, keyof BottleneckJobOptions>,
+): BottleneckNative<Given, Job>;
+export function fromBottleneckOptions(options: TranslatedOptions = {}, job: BottleneckJobOptions = {}): NativeBottleneck[] {
+  checkNoInstance('fromBottleneckOptions', options);
+  checkGiven('fromBottleneckOptions', options);
+  checkNoKeys('fromBottleneckOptions.job', job);
   const settings = readOptions('fromBottleneckOptions', bottleneckFields, options, ...gaps);
   const jobs = readOptions('fromBottleneckOptions.job', bottleneckJobFields, job, ({ id }) =>
     id === undefined
@@ -71,20 +76,11 @@ export function fromBottleneckOptions(
   ];
 }
 
-/** Options of a Batcher are no mistake in spelling. */
-function noBatcher(options: unknown): void {
-  const given = Object(options) as Readonly<Record<string, unknown>>;
-  for (const name of ['maxTime', 'maxSize']) {
-    if (!Object.hasOwn(given, name)) continue;
-    const expected =
-      'none: it is an option of Bottleneck.Batcher, which limits nothing. Keep the Batcher; what it flushes can go through a pipeline';
-    throw new OptionsError([{ path: `fromBottleneckOptions.${name}`, expected, got: show(given[name]) }]);
-  }
-}
-
 function slots(settings: BottleneckSettings, job: BottleneckJobSettings, common: PolicyOptions): Bulkhead[] {
   const { maxConcurrent, highWater = Infinity, strategy, minTime } = settings;
-  if (!bounds(maxConcurrent) || job.weight === 0) return [];
+  if (maxConcurrent === undefined || job.weight === 0) return [];
+  // Whoever says how many has a bulkhead to ask and to resize, also if it is any number.
+  if (maxConcurrent === Infinity) return [bulkhead({ maxConcurrent: ENDLESS, weight: slotsOf(job), ...common })];
   const priority = priorityOf(job);
   const options: BulkheadOptions = {
     maxConcurrent,
