@@ -13,6 +13,8 @@ import {
   retry,
   timeout,
 } from 'breakwater';
+import { bottleneckLimiter } from 'breakwater/bottleneck';
+import { opossumBreaker } from 'breakwater/opossum';
 import { fromPTimeoutOptions, pTimeoutPolicy } from 'breakwater/p-timeout';
 import { VirtualClock, arrange, gateContract, policyContract, seededRandom, work } from 'breakwater/testing';
 import { hop } from '../../src/testing/hop.ts';
@@ -358,6 +360,12 @@ describe('beside others', () => {
     expect(rules(10, 9)).not.toContain('inner-timeout-longer');
     const two = pipeline([pTimeoutPolicy({ milliseconds: 10 }), pTimeoutPolicy({ milliseconds: 20 })]);
     expect(two.lint()).toMatchObject([{ rule: 'inner-timeout-longer', policies: ['p-timeout', 'p-timeout-2'] }]);
+    for (const outer of [opossumBreaker({ timeout: 10, volumeThreshold: 5 }), bottleneckLimiter({ maxConcurrent: 1 }, { expiration: 10 })])
+      expect(
+        pipeline([outer, pTimeoutPolicy({ milliseconds: 10 })])
+          .lint()
+          .map(({ rule }) => rule),
+      ).toContain('inner-timeout-longer');
     const unknown = pipeline([timeout({ after: () => 5 }), pTimeoutPolicy({ milliseconds: 20 })]);
     expect(unknown.lint()).toEqual([]);
   });
