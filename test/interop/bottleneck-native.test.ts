@@ -313,7 +313,6 @@ describe('a bulkhead at its high-water mark', () => {
 
   test('it can be resized, and tells its settings', async () => {
     const [slots] = fromBottleneckOptions({ maxConcurrent: 1, highWater: 1, strategy: 3, penalty: 10 });
-    if (slots?.kind !== 'bulkhead') throw new Error('no bulkhead');
     const guarded = pipeline([slots], { clock });
     const types: string[] = [];
     guarded.on('bulkhead.resized', ({ from, to }) => types.push(`${from} to ${to}`));
