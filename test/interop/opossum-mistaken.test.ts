@@ -58,7 +58,7 @@ describe('what is given in the place of options', () => {
       'an object of a class without a name',
     ],
     ['a pipeline', pipeline([]), 'a policy (pipeline): it stands in pipeline([…]) as it is'],
-    ['a promise', Promise.resolve({}), 'a Promise'],
+    ['a promise', Promise.resolve({}), 'a promise: options go here; give pipeline.execute() a function'],
   ])('%s is called by its name, shortly', (_, given, got) => {
     expect(said(opossumBreaker, given)).toBe(`opossumBreaker: expected options or a CircuitBreaker, got ${got}`);
     expect(said(fromOpossumOptions, given)).toBe(`fromOpossumOptions: expected options, got ${got}`);

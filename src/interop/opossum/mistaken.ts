@@ -25,6 +25,7 @@ function mistaken(given: object, options: readonly string[]): string | undefined
   if (has('schedule', 'counts')) return 'a Bottleneck: bottleneckLimiter() of breakwater/bottleneck takes it';
   if (has('key', 'limiters')) return 'a Bottleneck.Group: bottleneckLimiter() of breakwater/bottleneck takes it';
   if (has('mount') && typeof kind === 'string') return `a policy (${kind.slice(0, 40)}): it stands in pipeline([…]) as it is`;
+  if (has('then')) return 'a promise: options go here; give pipeline.execute() a function';
   const type = classOf(given);
   if (type === undefined) return undefined;
   const names = Object.keys(given);
