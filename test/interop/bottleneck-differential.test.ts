@@ -410,8 +410,7 @@ const shown: Readonly<Record<(typeof rows)[number]['Difference'], () => Promise<
     expect(group.key('constructor')).not.toHaveProperty('schedule');
     for (let key = 0; key < 100; key++) group.key(String(key));
     expect(group.keys()).toHaveLength(100);
-    const [slots] = fromBottleneckOptions({ maxConcurrent: 1 });
-    const each = perKey(() => fromBottleneckOptions({ maxConcurrent: 1 })[0] ?? (slots as never), { max: 10 });
+    const each = perKey(() => fromBottleneckOptions({ maxConcurrent: 1 })[0], { max: 10 });
     const limited = pipeline([each]);
     expect(await limited.execute(() => 'ran', { key: 'constructor' })).toBe('ran');
     for (let key = 0; key < 100; key++) await limited.execute(() => key, { key: String(key) });
