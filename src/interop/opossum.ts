@@ -133,7 +133,7 @@ class OpossumPolicy implements OpossumBreaker, StagedPolicy {
   }
 
   stages(scope: Scope): readonly Stage[] {
-    const answers = new Answers(this.#shared.real, scope);
+    const answers = new Answers(this.#shared, scope);
     return [
       { reaction: answers, scope },
       { gate: this.#gate(scope, answers), scope },

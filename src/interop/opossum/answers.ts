@@ -9,6 +9,7 @@ import type { Scope } from '../../core/scope.ts';
 import type { Reaction } from '../../core/stage.ts';
 import { type Inside, fieldOf } from './breaker.ts';
 import { type Entry, type Hit, timeoutError } from './entry.ts';
+import type { SharedBreaker } from './shared.ts';
 
 /** What a gate answers with if the call has its answer from elsewhere; it never gets past the reaction around it. */
 export const elsewhere: Failure = new Failure(undefined, 'aborted');
@@ -20,14 +21,12 @@ type Pending =
 
 /** Answers in place of the work: kept ones, those of other calls, and fallbacks. Stands around the gate, which says what there is. */
 export class Answers implements Reaction {
-  readonly #real: Inside;
+  readonly #shared: SharedBreaker;
   readonly #scope: Scope;
   readonly #pending = new WeakMap<Call, Pending>();
-  /** Calls whose answer others may get, by the promise of it. */
-  readonly #leaders = new WeakMap<object, Entry>();
 
-  constructor(real: Inside, scope: Scope) {
-    this.#real = real;
+  constructor(shared: SharedBreaker, scope: Scope) {
+    this.#shared = shared;
     this.#scope = scope;
   }
 
@@ -41,29 +40,34 @@ export class Answers implements Reaction {
     this.#pending.set(entry.call, { answer: entry.answer, entry, error });
   }
 
-  /** Others may get the answer of this call. */
-  lead(entry: Entry): void {
-    this.#leaders.set(entry.answer as object, entry);
-  }
-
   handles(outcome: Outcome, call: Call): boolean {
     if (outcome === elsewhere) return true;
     return outcome instanceof Failure && outcome.kind !== 'aborted' && call.failure === undefined && this.#pending.has(call);
   }
 
   async react(outcome: Outcome, call: Call, again: Handler): Promise<Outcome> {
+    let last = outcome;
+    // Whoever went ahead may have given up, and then the one who went ahead next, and so on; what comes in place of an answer may be a fallback once more.
+    while (this.handles(last, call)) last = await this.#find(last, call, again);
+    return last;
+  }
+
+  async #find(outcome: Outcome, call: Call, again: Handler): Promise<Outcome> {
     const pending = this.#pending.get(call) as Pending;
     this.#pending.delete(call);
     const found = await this.#await(call, pending.answer);
     if (call.failure !== undefined) return call.failure;
     if (pending.hit === undefined) return this.#covered(outcome as Failure, found, pending.entry, pending.error, call);
-    const leader = typeof pending.answer === 'object' && pending.answer !== null ? this.#leaders.get(pending.answer) : undefined;
-    // Whoever went ahead gave up, or was turned away: that is no answer for others.
-    if (leader?.ignored === true) return again(call);
+    const leader = this.#shared.leaders.get(Object(pending.answer) as object);
+    // Whoever went ahead gave up, was turned away further in, or ran out of time of their own: that is no answer for others.
+    if (pending.hit === 'coalesce' && leader !== undefined && (leader.ignored || leader.call.failure !== undefined)) {
+      this.#shared.forget(leader);
+      return again(call);
+    }
     if (leader?.substituted === true) call.markDegraded();
     if (this.#scope.listening)
       this.#scope.emit(pending.hit === 'cache' ? 'opossum.cache-used' : 'opossum.coalesce-used', 'debug', call, {});
-    return found instanceof Failure ? this.#shared(found, call) : found;
+    return found instanceof Failure ? this.#inOurWords(found, call) : found;
   }
 
   /** The answer, unless the call is cut short before it is there. */
@@ -86,12 +90,12 @@ export class Answers implements Reaction {
   }
 
   /** What another call failed with, in our words. */
-  #shared({ error }: Failure, call: Call): Failure {
+  #inOurWords({ error }: Failure, call: Call): Failure {
     const { code } = Object(error) as { readonly code?: unknown };
     const { pipeline, policy, stack } = this.#scope;
     if (!isOpossums(error)) return thrown(error);
     if (code === 'ETIMEDOUT')
-      return new Failure(timeoutError(error, call, this.#scope, Number(this.#real.options.timeout), true), 'timeout');
+      return new Failure(timeoutError(error, call, this.#scope, Number(this.#shared.real.options.timeout), true), 'timeout');
     const message = `${pipeline}: ${policy} had all its places taken when the call came whose answer this one shares`;
     return refuse(made(BulkheadFullError, message, { pipeline, policy, key: call.key, cause: error }, stack));
   }

@@ -74,7 +74,7 @@ export interface InnerOptions {
   readonly errorFilter: (error: unknown, call: Call) => unknown;
   readonly cacheGetKey: (...args: unknown[]) => unknown;
   readonly cacheTransport?: CacheTransport;
-  readonly coalesceCache?: { delete(key: unknown): void };
+  readonly coalesceCache?: { get(key: unknown): unknown; delete(key: unknown): void };
 }
 
 /** A breaker as it is inside. */

@@ -41,11 +41,11 @@ export class OpossumGate implements Gate<Entry> {
     if (real.isShutdown) return refuse(this.#shutDown(call));
     const key = this.#key(call);
     const { enabled, options } = real;
-    const entry = new Entry(call, key, real.halfOpen ? rounds : undefined, this.#scope, enabled && options.timeout);
+    const entry = new Entry(call, key, enabled && real.halfOpen ? rounds : undefined, this.#scope, enabled && options.timeout);
     const answer = (entry.answer = this.#viewOf(entry).ask(entry));
+    if (key !== undefined && entry.hit === undefined) this.#shared.leaders.set(Object(answer) as object, entry);
     if (entry.told === undefined) return this.#turnedAway(entry);
     quiet(answer, entry.told);
-    if (key !== undefined) this.#answers?.lead(entry);
     entry.begin(real, now);
     return entry;
   }
@@ -83,7 +83,7 @@ export class OpossumGate implements Gate<Entry> {
     entry.ignored = true;
     this.#viewOf(entry).tell(entry, (told) => told.break(error));
     if (entry.counted !== undefined) (entry.counted as { -readonly [Name in keyof BreakerCounts]: number }).fires--;
-    if (entry.key !== undefined) real.options.coalesceCache?.delete(entry.key);
+    this.#shared.forget(entry);
     if (entry.probeOf === rounds && real.halfOpen && !real.pendingClose) this.#shared.tryAgain();
   }
 

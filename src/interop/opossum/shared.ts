@@ -3,6 +3,7 @@ import type { Call } from '../../core/call.ts';
 import { systemClock, wallTime } from '../../core/clock.ts';
 import type { PlainData } from '../../core/policy.ts';
 import { type BreakerCounts, type Inside, fieldOf } from './breaker.ts';
+import type { Entry } from './entry.ts';
 
 /** Where a breaker stands. One that is disabled lets all calls pass; one that is shut down refuses all, for good. */
 export type OpossumState = 'closed' | 'open' | 'half-open' | 'disabled' | 'shutdown';
@@ -28,6 +29,8 @@ const known = new WeakMap<Inside, SharedBreaker>();
 export class SharedBreaker {
   readonly real: Inside;
   readonly audience: Audience = new Audience();
+  /** Calls whose answer others may get, by the promise of it. */
+  readonly leaders: WeakMap<object, Entry> = new WeakMap();
   /** How often it has half-opened. */
   rounds = 0;
   #circuit: Circuit;
@@ -76,6 +79,12 @@ export class SharedBreaker {
   /** Calls that hold one of its places. */
   get active(): number {
     return this.real.options.capacity - this.real.semaphore.count;
+  }
+
+  /** Nobody else gets the answer of this call. */
+  forget({ key, answer }: Entry): void {
+    const { coalesceCache } = this.real.options;
+    if (key !== undefined && coalesceCache?.get(key) === answer) coalesceCache?.delete(key);
   }
 
   /** Gives a command, so that what follows is known to come of it. */

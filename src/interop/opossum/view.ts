@@ -32,11 +32,22 @@ export class View {
       ['action', admit],
       ['emit', this.#emit],
       ['options', this.#options(caches)],
+      ['call', callOf(real)],
+      ['constructor', real.constructor],
     ]);
     const fallback = fieldOf(real, 'fallback');
     if (!answers && fallback !== undefined) parts.set(fallback, null);
     this.#breaker = new Proxy(real, {
-      get: (target, name): unknown => (parts.has(name) ? parts.get(name) : Reflect.get(target, name)),
+      get: (target, name): unknown => {
+        if (parts.has(name)) return parts.get(name);
+        const part: unknown = Reflect.get(target, name);
+        if (typeof part !== 'function') return part;
+        // Methods get the real one as their `this`: those of a subclass may have secrets that a view has not.
+        const method = (...args: unknown[]): unknown =>
+          this.#shared.about((this.#current ?? this.#expired)?.call, () => Reflect.apply(part, target, args) as unknown);
+        if (!Object.hasOwn(target, name)) parts.set(name, method);
+        return method;
+      },
       set: (target, name, value) => Reflect.set(target, name, value),
     });
   }
@@ -124,6 +135,14 @@ export class View {
       flush: () => real.flush(),
     };
   }
+}
+
+/** Opossum's own `call`, whatever a subclass has made of it: it is run with a view as its `this`. */
+function callOf(real: Inside): unknown {
+  let call: unknown;
+  for (let prototype: unknown = real; typeof prototype === 'object' && prototype !== null; prototype = Object.getPrototypeOf(prototype))
+    if (Object.hasOwn(prototype, 'call')) ({ call } = prototype as { readonly call?: unknown });
+  return call;
 }
 
 /** What opossum takes for the action: called with the entry as `this`, it says that the call is let in. */
