@@ -29,8 +29,8 @@ export function readAmongStrangers<Settings extends object>(
   throw new OptionsError([first, ...more, ...problemsOf(read)]);
 }
 
-/** What stands where the options should: the packages are given the work first. */
-function workIn(given: unknown): string | undefined {
+/** What stands where the options should, if it is work: the packages are given that first. */
+export function workIn(given: unknown): string | undefined {
   if (typeof given === 'function') return 'a function: options go here, the function to pipeline.execute()';
   return isThenable(given) ? 'a promise: options go here; give pipeline.execute() a function' : undefined;
 }

@@ -1,6 +1,7 @@
 /** What people give in the place of options, and what to do with it. */
 
 import { OptionsError } from '../../core/errors.ts';
+import { workIn } from '../strangers.ts';
 import { isBreaker } from './breaker.ts';
 
 /**
@@ -10,11 +11,9 @@ import { isBreaker } from './breaker.ts';
  * @throws OptionsError
  */
 export function checkOptions(owner: string, expected: string, options: readonly string[], given: unknown): void {
-  const got = typeof given === 'function' ? work : typeof given === 'object' && given !== null ? mistaken(given, options) : undefined;
+  const got = typeof given === 'object' && given !== null ? mistaken(given, options) : workIn(given);
   if (got !== undefined) throw new OptionsError([{ path: owner, expected, got }]);
 }
-
-const work = 'a function: options go here, the function to pipeline.execute()';
 
 /** What an object is, if it is known, or at least no options. */
 function mistaken(given: object, options: readonly string[]): string | undefined {
@@ -25,9 +24,8 @@ function mistaken(given: object, options: readonly string[]): string | undefined
   if (has('schedule', 'counts')) return 'a Bottleneck: bottleneckLimiter() of breakwater/bottleneck takes it';
   if (has('key', 'limiters')) return 'a Bottleneck.Group: bottleneckLimiter() of breakwater/bottleneck takes it';
   if (has('mount') && typeof kind === 'string') return `a policy (${kind.slice(0, 40)}): it stands in pipeline([…]) as it is`;
-  if (has('then')) return 'a promise: options go here; give pipeline.execute() a function';
   const type = classOf(given);
-  if (type === undefined) return undefined;
+  if (type === undefined || has('then')) return workIn(given);
   const names = Object.keys(given);
   const known = names.filter((name) => options.includes(name)).length;
   return known * 2 > names.length ? undefined : `${/^[aeiou]/i.test(type) ? 'an' : 'a'} ${type}`;
