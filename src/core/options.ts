@@ -3,6 +3,7 @@
  * checks at construction, the messages, and the tables in the docs.
  */
 
+import { nameHere } from './foreign-names.ts';
 import { type OptionProblem, OptionsError } from './errors.ts';
 
 /** Milliseconds, or a number with its unit. */
@@ -206,7 +207,8 @@ function readFields<Settings>(owner: string, fields: Fields<Settings>, given: un
 
 function nearest(wrong: string, names: readonly string[]): string {
   const close = names.find((name) => name.toLowerCase() === wrong.toLowerCase()) ?? names.find((name) => distance(name, wrong) <= 2);
-  return close === undefined ? '' : ` (did you mean ${close}?)`;
+  const meant = close ?? nameHere(wrong, names);
+  return meant === undefined ? '' : ` (did you mean ${meant}?)`;
 }
 
 /** Levenshtein distance, bounded by what is worth a suggestion. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { bulkhead, circuitBreaker, retry, timeout } from 'breakwater';
 import { OptionsError } from '../../src/core/errors.ts';
 import {
   type Fields,
@@ -176,4 +177,17 @@ test('values are shown shortened, and functions and objects not at all', () => {
     '3n',
     'null',
   ]);
+});
+
+test('an option that is called otherwise in another library is told by its name here', () => {
+  const hints: readonly (readonly [() => unknown, string])[] = [
+    [() => retry({ retries: 3 } as never), 'did you mean maxAttempts, which counts the first call, too?'],
+    [() => circuitBreaker({ errorThresholdPercentage: 50 } as never), 'did you mean failureRate, a share from 0 to 1?'],
+    [() => circuitBreaker({ resetTimeout: 1000 } as never), 'did you mean openFor?'],
+    [() => timeout({ milliseconds: 50 } as never), 'did you mean after?'],
+    [() => bulkhead({ maxConcurrent: 1, highWater: 3 } as never), 'did you mean maxQueue?'],
+  ];
+  for (const [make, hint] of hints) expect(make).toThrow(hint);
+  expect(() => bulkhead({ maxConcurrent: 1, retries: 3 } as never)).not.toThrow('did you mean');
+  expect(() => retry({ constructor: 3 } as never)).not.toThrow('did you mean');
 });
