@@ -128,14 +128,29 @@ export function isOwnError(limiter: BottleneckLike, error: unknown): error is Er
   return typeof BottleneckError === 'function' && error instanceof BottleneckError;
 }
 
+/** What bottleneck says of a job whose id is there already. */
+export function sameId(limiter: BottleneckLike, id = ''): Error {
+  const { BottleneckError } = limiter as { readonly BottleneckError?: unknown };
+  const Type = typeof BottleneckError === 'function' ? (BottleneckError as ErrorConstructor) : Error;
+  return new Type(`A job with the same id already exists (id=${id})`);
+}
+
+/** Makes any string an id of a job like any other: bottleneck keeps them in a plain object, too. */
+export function mendIds(limiter: BottleneckLike): void {
+  const { _states } = limiter as { readonly _states?: { readonly _jobs?: unknown } };
+  withoutPrototype(_states?._jobs);
+}
+
+function withoutPrototype(table: unknown): void {
+  if (typeof table === 'object' && table !== null && Object.getPrototypeOf(table) === Object.prototype) Object.setPrototypeOf(table, null);
+}
+
 /**
  * Makes any string a key of a group like any other. Bottleneck keeps its limiters in a plain object, where `constructor` and `__proto__` are there before anybody put them in; in one
  * without a prototype they are not.
  */
 export function mendKeys(group: BottleneckGroupLike): void {
-  const { instances } = group as { readonly instances?: unknown };
-  if (typeof instances === 'object' && instances !== null && Object.getPrototypeOf(instances) === Object.prototype)
-    Object.setPrototypeOf(instances, null);
+  withoutPrototype((group as { readonly instances?: unknown }).instances);
 }
 
 /** Whether the group has a limiter for this key now. */

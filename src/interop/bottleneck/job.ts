@@ -2,7 +2,8 @@ import type { Call } from '../../core/call.ts';
 import type { Audience } from '../../core/audience.ts';
 import { Failure, type Outcome } from '../../core/outcome.ts';
 import type { Narrowing } from '../../core/stage.ts';
-import { type BottleneckLike, chainOf, dropsInSilence, listeners } from './instances.ts';
+import { IdHold, type Taken } from './ids.ts';
+import { type BottleneckLike, chainOf, dropsInSilence, listeners, sameId } from './instances.ts';
 import { OURS, type Watched, follow, watch } from './watch.ts';
 
 /** What bottleneck is told of a job. */
@@ -62,6 +63,10 @@ export class Job implements Watched, Narrowing {
   #decision: Promise<boolean> | undefined = undefined;
   /** Nobody is there any more to do the work of another run. */
   #left = false;
+  /** Bottleneck will not run it again. */
+  #done = false;
+  #scheduled = false;
+  #hold: IdHold | undefined = undefined;
 
   constructor(owner: JobOwner, limiter: BottleneckLike, outer: Call, options: JobOptions) {
     this.#owner = owner;
@@ -78,13 +83,40 @@ export class Job implements Watched, Narrowing {
     watch(this.limiter, audience);
     return new Promise((resolve) => {
       this.#answer = resolve;
-      const { limiter } = this;
-      const schedule = limiter.schedule.bind(limiter) as (options: object, task: () => unknown, argument: Call) => PromiseLike<unknown>;
-      schedule({ ...this.options }, this.#begin, this.call).then(
-        () => this.done(limiter),
-        (error: unknown) => this.#rejected(error),
-      );
+      const { limiter, options } = this;
+      const taken: Taken | undefined = options.id === undefined ? {} : IdHold.take(limiter, options.id, this);
+      if (taken === undefined) {
+        this.#rejected(sameId(limiter, options.id));
+        return;
+      }
+      this.#hold = taken.hold;
+      if (taken.ready === undefined) this.#schedule();
+      else taken.ready.then(() => this.#schedule()).catch((error: unknown) => this.#rejected(error));
     });
+  }
+
+  #schedule(): void {
+    if (this.call.failure !== undefined) {
+      this.#settleWait(this.call.failure);
+      this.#hold?.release();
+      return;
+    }
+    this.#scheduled = true;
+    const { limiter } = this;
+    const schedule = limiter.schedule.bind(limiter) as (options: object, task: () => unknown, argument: Call) => PromiseLike<unknown>;
+    schedule({ ...this.options }, this.#begin, this.call).then(
+      () => {
+        this.#hold?.release();
+        this.done(limiter);
+      },
+      (error: unknown) => this.#rejected(error),
+    );
+  }
+
+  /** Nobody but bottleneck has to do with it any more, and that not for long. A job of a call that was cut before its turn is not: it stands in the queue. */
+  get leaving(): boolean {
+    if (!this.#scheduled) return this.call.failure !== undefined;
+    return this.runs > 0 && this.#run === undefined && (this.#done || !this.mayRepeat);
   }
 
   /** Whether bottleneck waits for the end of a run: so long, what it weighs is taken. */
@@ -136,6 +168,7 @@ export class Job implements Watched, Narrowing {
   }
 
   dropped(limiter: BottleneckLike): void {
+    if (limiter === this.limiter) this.#hold?.release();
     // What it was dropped for comes with the rejection of its promise, if that is ever rejected.
     if (limiter === this.limiter || dropsInSilence(limiter)) void Promise.resolve().then(() => this.#rejected(undefined));
   }
@@ -146,7 +179,9 @@ export class Job implements Watched, Narrowing {
   }
 
   done(limiter: BottleneckLike): void {
-    if (limiter === this.limiter) this.#decide(false);
+    if (limiter !== this.limiter) return;
+    this.#done = true;
+    this.#decide(false);
   }
 
   /** Its turn has come, the first time or once more. A call that is gone is not run: the job ends at once. */
@@ -177,6 +212,7 @@ export class Job implements Watched, Narrowing {
 
   /** The promise of the job was rejected, or never will be settled: refused, or at the end of its runs. */
   #rejected(error: unknown): void {
+    this.#hold?.release();
     if (this.#answer !== undefined) {
       this.leave();
       this.#settleWait(this.call.failure ?? this.#owner.refusal(this, error));

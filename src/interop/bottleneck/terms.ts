@@ -22,11 +22,11 @@ export class JobTerms {
     this.#settings = settings;
   }
 
-  /** @throws RangeError if a function of the user's answers with what bottleneck would choke on: a weight that is no number would keep its slots for ever */
+  /** @throws RangeError if a function of the user's answers with what bottleneck would choke on: a weight that is no number would keep its slots for ever, an id that is a symbol is never heard of again */
   of(call: Call): JobOptions {
     const { priority, weight, expiration, id } = this.#settings;
     const chosen = ask(expiration, call, 'expiration', 'ms', isTime);
-    const name = id?.(call) ?? undefined;
+    const name = named(id?.(call));
     return {
       priority: ask(priority, call, 'priority', 'a whole number from 0 to 9', isPriority) ?? priorities[call.priority],
       weight: ask(weight, call, 'weight', 'a whole number of at least 0', isWeight) ?? Math.ceil(call.cost),
@@ -60,6 +60,15 @@ function ask(
   if (answer === undefined || answer === null) return undefined;
   if (typeof answer === 'number' && isRight(answer)) return answer;
   throw new RangeError(`bottleneckLimiter.${option}: expected a function that answers with ${expected}, got ${show(answer)}`);
+}
+
+/** Bottleneck's word for a job without a name, which it gives one that nobody else has. */
+const NO_NAME = '<no-id>';
+
+function named(answer: unknown): string | undefined {
+  if (answer === undefined || answer === null || answer === NO_NAME) return undefined;
+  if (typeof answer === 'string') return answer;
+  throw new RangeError(`bottleneckLimiter.id: expected a function that answers with a string, got ${show(answer)}`);
 }
 
 function isPriority(value: number): boolean {

@@ -1,7 +1,7 @@
 /** Listening to limiters: one set of listeners for each, however many policies and pipelines there are. */
 
 import { Audience } from '../../core/audience.ts';
-import { type BottleneckLike, chainOf } from './instances.ts';
+import { type BottleneckLike, chainOf, mendIds } from './instances.ts';
 
 /** What a job of ours wants to hear. */
 export interface Watched {
@@ -53,6 +53,7 @@ export const OURS = 1;
 function listen(limiter: BottleneckLike): Set<Audience> {
   const told = new Set<Audience>();
   watches.set(limiter, told);
+  mendIds(limiter);
   const emit = (type: string, level: 'debug' | 'warn' | 'error', fields: object): void => {
     for (const audience of told) audience.emit(type, level, undefined, fields);
   };
