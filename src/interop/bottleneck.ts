@@ -37,10 +37,11 @@ import {
 } from './bottleneck/fields.ts';
 import { BottleneckGate, BottleneckReaction, type Source } from './bottleneck/gate.ts';
 import { type BottleneckGroupLike, type BottleneckLike, type BottleneckStopOptions, isGroup, isLimiter } from './bottleneck/instances.ts';
-import { GroupLimiters, type Limiters, OneLimiter, type Reading, isLikeNew } from './bottleneck/limiters.ts';
+import { GroupLimiters, type Limiters, OneLimiter, type Reading } from './bottleneck/limiters.ts';
 import { checkGiven, checkNoKeys } from './bottleneck/mistaken.ts';
 import { describeOwn, disconnectAfter, disconnectNever, ownOptions } from './bottleneck/own.ts';
 import type { Tally } from './bottleneck/refusals.ts';
+import { restOf } from './bottleneck/rest.ts';
 import { JobTerms } from './bottleneck/terms.ts';
 import { audienceOf } from './bottleneck/watch.ts';
 
@@ -168,7 +169,7 @@ class BottleneckPolicy<Instance extends BottleneckLike | BottleneckGroupLike> im
     this.#limiters = limiters;
     this.#job = job;
     this.#own = own;
-    this.atRest = own === undefined ? undefined : () => isLikeNew(instance as BottleneckLike, own.reservoir);
+    this.atRest = own === undefined ? undefined : restOf(instance as BottleneckLike, own);
     if (own !== undefined) disconnectAfter(this, instance as BottleneckLike);
   }
 

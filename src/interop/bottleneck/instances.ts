@@ -78,6 +78,12 @@ export function standing(limiter: BottleneckLike): StandingSettings {
   return (limiter as Insides)._store?.storeOptions ?? {};
 }
 
+/** What else of a limiter can be set anew. */
+export function switches(limiter: BottleneckLike): Readonly<Record<'rejectOnDrop' | 'trackDoneStatus', unknown>> {
+  const { rejectOnDrop, trackDoneStatus } = limiter as { readonly rejectOnDrop?: unknown; readonly trackDoneStatus?: unknown };
+  return { rejectOnDrop, trackDoneStatus };
+}
+
 /** The settings that new limiters of a group are made with. */
 export function settingsOf(group: BottleneckGroupLike): StandingSettings {
   return (group as { readonly limiterOptions?: StandingSettings }).limiterOptions ?? {};

@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { hashOf } from '../../algorithms/places.ts';
-import { systemClock, systemRandom, wallTime } from '../../core/clock.ts';
+import { systemRandom } from '../../core/clock.ts';
 import {
   type BottleneckGroupLike,
   type BottleneckLike,
@@ -133,17 +133,7 @@ function limitsIn({ maxConcurrent, minTime, highWater }: StandingSettings): Limi
 }
 
 /** Calls whose work runs, and calls that wait. */
-function jobsOf(limiter: BottleneckLike): { readonly active: number; readonly queued: number } {
+export function jobsOf(limiter: BottleneckLike): { readonly active: number; readonly queued: number } {
   const { RECEIVED, QUEUED, RUNNING, EXECUTING } = limiter.counts();
   return { active: EXECUTING, queued: RECEIVED + QUEUED + RUNNING };
-}
-
-/** Whether a limiter that began with this reservoir is as good as new. */
-export function isLikeNew(limiter: BottleneckLike, reservoir: number | undefined): boolean {
-  const { active, queued } = jobsOf(limiter);
-  if (active + queued > 0) return false;
-  const next = nextStart(limiter);
-  if (next === undefined) return true;
-  if (next > wallTime(systemClock)) return false;
-  return reservoir === undefined || (standing(limiter).reservoir ?? -1) >= reservoir;
 }
