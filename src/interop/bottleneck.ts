@@ -38,7 +38,7 @@ import {
 import { BottleneckGate, BottleneckReaction, type Source } from './bottleneck/gate.ts';
 import { type BottleneckGroupLike, type BottleneckLike, type BottleneckStopOptions, isGroup, isLimiter } from './bottleneck/instances.ts';
 import { GroupLimiters, type Limiters, OneLimiter, type Reading } from './bottleneck/limiters.ts';
-import { checkGiven, checkNoKeys } from './bottleneck/mistaken.ts';
+import { checkGiven, checkNoKeys, checkTimeout } from './bottleneck/mistaken.ts';
 import { describeOwn, disconnectAfter, disconnectNever, ownOptions } from './bottleneck/own.ts';
 import type { Tally } from './bottleneck/refusals.ts';
 import { restOf } from './bottleneck/rest.ts';
@@ -102,7 +102,7 @@ export interface BottleneckLimiter<Instance = BottleneckLike> extends GatePolicy
  * A dropped call gets a {@link BulkheadFullError}, or a {@link RateLimitedError} where the reservoir is used up, one that came after `stop()` a {@link ShutdownError}, and one whose `expiration` is over a {@link TimeoutError}, while its work's signal
  * aborts; the package's own error is their `cause`. Where a listener to `failed` answers with a delay, the work is run again.
  *
- * @throws OptionsError if an option is wrong
+ * @throws OptionsError if an option is wrong, or a group lets its limiters go before their reservoirs are filled again
  */
 export function bottleneckLimiter<Instance extends BottleneckGroupLike>(
   group: Instance,
@@ -118,6 +118,7 @@ export function bottleneckLimiter(
   more: BottleneckGroupOptions = {},
 ): BottleneckLimiter<unknown> {
   if (isGroup(given)) {
+    checkTimeout('bottleneckLimiter', given);
     const settings = readOptions('bottleneckLimiter', bottleneckGroupFields, more);
     return new BottleneckPolicy(given, new GroupLimiters(given, settings.maxKeys), settings);
   }

@@ -68,7 +68,7 @@ export interface BottleneckJobOptions extends PolicyOptions {
   readonly weight?: number | null | ((call: Call) => number | null | undefined);
   /** How long the work may run once it was started; then the call gets a TimeoutError and the work's signal aborts. @defaultValue no limit */
   readonly expiration?: Duration | null | ((call: Call) => number | null | undefined);
-  /** Name of the job, for bottleneck's own events and `jobStatus()`; one that is there already is refused. @defaultValue a random one */
+  /** Name of the job, for bottleneck's own events and `jobStatus()`; a string; one that another job has is refused. @defaultValue a random one */
   readonly id?: (call: Call) => string | null | undefined;
 }
 

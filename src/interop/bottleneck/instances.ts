@@ -89,6 +89,12 @@ export function settingsOf(group: BottleneckGroupLike): StandingSettings {
   return (group as { readonly limiterOptions?: StandingSettings }).limiterOptions ?? {};
 }
 
+/** After how long without a start the group lets a limiter go, ms; `Infinity` if that cannot be told. */
+export function timeoutOf(group: BottleneckGroupLike): number {
+  const { timeout } = group as { readonly timeout?: unknown };
+  return typeof timeout === 'number' ? timeout : Infinity;
+}
+
 /** When the next job may start, epoch ms; `undefined` if that is not kept here but in Redis. */
 export function nextStart(limiter: BottleneckLike): number | undefined {
   return (limiter as Insides)._store?._nextRequest;

@@ -43,6 +43,7 @@ export interface Limiters {
 /** One for all calls. */
 export class OneLimiter implements Limiters {
   readonly #limiter: BottleneckLike;
+  #end: Promise<void> | undefined = undefined;
 
   constructor(limiter: BottleneckLike) {
     this.#limiter = limiter;
@@ -67,8 +68,10 @@ export class OneLimiter implements Limiters {
     };
   }
 
-  async stop(options: BottleneckStopOptions | undefined): Promise<void> {
-    await this.#limiter.stop(options);
+  /** The package itself refuses to be stopped twice. */
+  stop(options: BottleneckStopOptions | undefined): Promise<void> {
+    this.#end ??= isStopped(this.#limiter) ? Promise.resolve() : this.#limiter.stop(options);
+    return this.#end;
   }
 
   async disconnect(flush: boolean | undefined): Promise<void> {
@@ -81,7 +84,7 @@ export class GroupLimiters implements Limiters {
   readonly #group: BottleneckGroupLike;
   readonly #max: number;
   readonly #seed: number = Math.floor(systemRandom() * 2 ** 32);
-  #stopped = false;
+  #end: Promise<void> | undefined = undefined;
 
   constructor(group: BottleneckGroupLike, max: number) {
     this.#group = group;
@@ -91,8 +94,8 @@ export class GroupLimiters implements Limiters {
 
   /** Calls without a key share the limiter of the empty one, as in bottleneck. */
   for(key = ''): BottleneckLike | undefined {
-    if (this.#stopped) return undefined;
-    const id = key.length > LONGEST_KEY ? `sha256:${createHash('sha256').update(key, 'utf16le').digest('hex').slice(0, 32)}` : key;
+    if (this.#end !== undefined) return undefined;
+    const id = keyIn(key);
     return this.#group.key(hasKey(this.#group, id) || this.#group.keys().length < this.#max ? id : this.#shared(id));
   }
 
@@ -111,10 +114,9 @@ export class GroupLimiters implements Limiters {
     return { active, queued, maxConcurrent, maxQueue };
   }
 
-  async stop(options: BottleneckStopOptions | undefined): Promise<void> {
-    this.#stopped = true;
-    const all = this.#group.limiters().filter(({ limiter }) => !isStopped(limiter));
-    await Promise.all(all.map(({ limiter }) => limiter.stop(options)));
+  stop(options: BottleneckStopOptions | undefined): Promise<void> {
+    this.#end ??= this.#stopAll(options);
+    return this.#end;
   }
 
   async disconnect(flush: boolean | undefined): Promise<void> {
@@ -122,10 +124,25 @@ export class GroupLimiters implements Limiters {
     await this.#group.disconnect(flush);
   }
 
+  async #stopAll(options: BottleneckStopOptions | undefined): Promise<void> {
+    const all = this.#group.limiters().filter(({ limiter }) => !isStopped(limiter));
+    await Promise.all(all.map(({ limiter }) => limiter.stop(options)));
+  }
+
   /** A limiter that keys share: which ones do, nobody can predict. */
   #shared(id: string): string {
     return `shared:${hashOf(id, this.#seed) % Math.min(this.#max, MOST_SHARED)}`;
   }
+}
+
+/** A key that could be taken for the hash of a long one, for what keys share, or for what stands for such a key. */
+const lookalike = /^(?:(sha256:)+[0-9a-f]{32}|(shared:)+\d{1,3})$/;
+
+/** What the limiter of a key is kept under: the key; of a long one its hash; one that looks like what is no key has a mark more. No two keys have the same. */
+function keyIn(key: string): string {
+  if (key.length > LONGEST_KEY) return `sha256:${createHash('sha256').update(key, 'utf16le').digest('hex').slice(0, 32)}`;
+  const [, hashed, shared] = lookalike.exec(key) ?? [];
+  return (hashed ?? shared ?? '') + key;
 }
 
 function limitsIn({ maxConcurrent, minTime, highWater }: StandingSettings): Limits {

@@ -2,7 +2,7 @@
 
 import { type OptionProblem, OptionsError } from '../../core/errors.ts';
 import { show } from '../../core/options.ts';
-import { isGroup, isLimiter } from './instances.ts';
+import { type BottleneckGroupLike, type StandingSettings, isGroup, isLimiter, settingsOf, timeoutOf } from './instances.ts';
 
 type Properties = Readonly<Record<string, unknown>>;
 
@@ -37,6 +37,20 @@ export function checkNoKeys(owner: string, job: unknown): void {
   if (!Object.hasOwn(given, 'maxKeys')) return;
   const expected = 'none here: it is of a Group only, as in bottleneckLimiter(group, { maxKeys })';
   throw new OptionsError([{ path: `${owner}.maxKeys`, expected, got: show(given['maxKeys']) }]);
+}
+
+const refills = ['reservoirRefreshInterval', 'reservoirIncreaseInterval'] as const satisfies readonly (keyof StandingSettings)[];
+
+/** @throws OptionsError if the group lets limiters go before their reservoir is filled again: calls that wait for it would wait for good, and the next ones find a full one */
+export function checkTimeout(owner: string, group: BottleneckGroupLike): void {
+  const [timeout, settings] = [timeoutOf(group), settingsOf(group)];
+  const [first, ...others] = refills.flatMap((name): OptionProblem[] => {
+    const interval = settings[name];
+    if (typeof interval !== 'number' || interval < timeout) return [];
+    const expected = `less than the timeout of the group (${timeout} ms), which ends the refilling of a limiter that has started nothing for so long`;
+    return [{ path: `${owner}.group.${name}`, expected, got: `${interval} ms: give the group a longer timeout` }];
+  });
+  if (first !== undefined) throw new OptionsError([first, ...others]);
 }
 
 function misplaced(name: string, value: unknown): string | undefined {
