@@ -51,4 +51,8 @@ export const rows = [
     Law: 'A policy per key goes only when it is at rest',
     Why: 'A `Group` lets a limiter go that has started nothing for its `timeout`, also if work runs in it: the next call of the key gets a new one.',
   },
+  {
+    Law: 'What waits in a policy per key is let in in the end',
+    Why: 'With a limiter that its `Group` lets go, by `deleteKey` too, goes the timer that fills its reservoir: calls that wait for it wait for good. A group whose `timeout` is not longer than that interval is refused; a deadline or a timeout ends the wait.',
+  },
 ] as const;

@@ -159,6 +159,17 @@ const broken: Readonly<Record<(typeof rows)[number]['Law'], () => Promise<void>>
     await pass(10);
     expect(atWork).toBe(2);
   },
+
+  'What waits in a policy per key is let in in the end': async () => {
+    const group = new Bottleneck.Group({ reservoir: 1, reservoirRefreshInterval: 1000, reservoirRefreshAmount: 1 });
+    const api = pipeline([bottleneckLimiter(group)]);
+    const through: number[] = [];
+    for (const n of [1, 2]) void api.execute(() => through.push(n), { key: 'ada' });
+    await pass(100);
+    void group.deleteKey('ada');
+    await pass(100_000);
+    expect(through).toEqual([1]);
+  },
 };
 
 describe('bottleneck does not keep', () => {
