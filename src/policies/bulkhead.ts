@@ -21,7 +21,7 @@ import type { Scope } from '../core/scope.ts';
 import type { Gate } from '../core/stage.ts';
 import { type QueueOptions, type QueueSettings, describeQueue, queueFields, queueRules, uselessIn } from '../stores/slots/queue-options.ts';
 import { SharedSlots, type SlotsReading } from '../stores/slots/shared-slots.ts';
-import { SlotGate, slotWords } from '../stores/slots/slot-gate.ts';
+import { SlotGate, type SlotWords, slotWords } from '../stores/slots/slot-gate.ts';
 
 /** Options of {@link bulkhead}. */
 export interface BulkheadOptions extends QueueOptions, PolicyOptions {
@@ -95,7 +95,8 @@ export function bulkhead(options: BulkheadOptions): Bulkhead {
 
 const alike = new Sharing<BulkheadSettings>();
 
-class BulkheadPolicy extends SharedSlots implements Bulkhead {
+/** The policy itself, for those that do something else where its queue is full. */
+export class BulkheadPolicy extends SharedSlots implements Bulkhead {
   readonly kind = 'bulkhead';
   readonly name: string | undefined;
   readonly mode: Mode;
@@ -112,7 +113,7 @@ class BulkheadPolicy extends SharedSlots implements Bulkhead {
 
   gate(scope: Scope): Gate {
     this.join(scope);
-    return new SlotGate(this, scope, words, this.settings.releaseOn === 'settle' ? 'work' : undefined);
+    return new SlotGate(this, scope, bulkheadWords, this.settings.releaseOn === 'settle' ? 'work' : undefined);
   }
 
   mount(next: Handler, scope: Scope): Handler {
@@ -141,7 +142,8 @@ class BulkheadPolicy extends SharedSlots implements Bulkhead {
   }
 }
 
-const words = slotWords('maxConcurrent', BulkheadFullError, QueueTimeoutError, {
+/** What its gates say and tell. */
+export const bulkheadWords: SlotWords = slotWords('maxConcurrent', BulkheadFullError, QueueTimeoutError, {
   queued: { type: 'bulkhead.queued', level: 'debug' },
   admitted: { type: 'bulkhead.admitted', level: 'debug' },
   'timed-out': { type: 'bulkhead.timed-out', level: 'warn' },

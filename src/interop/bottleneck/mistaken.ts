@@ -9,6 +9,9 @@ type Properties = Readonly<Record<string, unknown>>;
 /** Options of jobs, which are said apart from those of the limiter. */
 const ofJobs: ReadonlySet<string> = new Set(['priority', 'weight', 'expiration']);
 
+/** What `maxKeys` is said of. */
+const ofGroups = 'none here: it is of a Group only, as in bottleneckLimiter(group, { maxKeys })';
+
 /** @throws OptionsError if it is no options, but something that is known and belongs elsewhere */
 export function checkGiven(owner: string, given: unknown): void {
   const properties = Object(given) as Properties;
@@ -35,8 +38,7 @@ export function checkNoInstance(owner: string, given: unknown): void {
 export function checkNoKeys(owner: string, job: unknown): void {
   const given = Object(job) as Properties;
   if (!Object.hasOwn(given, 'maxKeys')) return;
-  const expected = 'none here: it is of a Group only, as in bottleneckLimiter(group, { maxKeys })';
-  throw new OptionsError([{ path: `${owner}.maxKeys`, expected, got: show(given['maxKeys']) }]);
+  throw new OptionsError([{ path: `${owner}.maxKeys`, expected: ofGroups, got: show(given['maxKeys']) }]);
 }
 
 const refills = ['reservoirRefreshInterval', 'reservoirIncreaseInterval'] as const satisfies readonly (keyof StandingSettings)[];
@@ -56,7 +58,7 @@ export function checkTimeout(owner: string, group: BottleneckGroupLike): void {
 function misplaced(name: string, value: unknown): string | undefined {
   if (ofJobs.has(name) || (name === 'id' && typeof value === 'function'))
     return `none here: it is said of jobs, in the second argument: (options, { ${name} })`;
-  if (name === 'maxKeys') return 'none here: it is of a Group only, as in bottleneckLimiter(group, { maxKeys })';
+  if (name === 'maxKeys') return ofGroups;
   if (name === 'maxTime' || name === 'maxSize')
     return 'none: it is an option of Bottleneck.Batcher, which limits nothing. Keep the Batcher; what it flushes can go through a pipeline';
   return undefined;

@@ -3,25 +3,26 @@
  * everybody out for a while.
  */
 
-import { BulkheadFullError, QueueTimeoutError } from '../../core/errors.ts';
+import { BulkheadFullError } from '../../core/errors.ts';
 import type { Call } from '../../core/call.ts';
-import type { Mode } from '../../core/mode.ts';
 import { made } from '../../core/made.ts';
 import { readOptions } from '../../core/options.ts';
 import { type Failure, refuse } from '../../core/outcome.ts';
-import { type Handler, type PlainData, mountAlone } from '../../core/policy.ts';
+import type { PlainData } from '../../core/policy.ts';
 import type { Scope } from '../../core/scope.ts';
 import type { Gate } from '../../core/stage.ts';
 import {
   type Bulkhead,
   type BulkheadOptions,
+  BulkheadPolicy,
   type BulkheadSettings,
   type BulkheadSnapshot,
   bulkheadFields,
+  bulkheadWords,
 } from '../../policies/bulkhead.ts';
-import { describeQueue, queueRules } from '../../stores/slots/queue-options.ts';
-import { SharedSlots, type Slot, type Waiting } from '../../stores/slots/shared-slots.ts';
-import { SlotGate, slotWords } from '../../stores/slots/slot-gate.ts';
+import { queueRules } from '../../stores/slots/queue-options.ts';
+import type { Slot, Waiting } from '../../stores/slots/shared-slots.ts';
+import { SlotGate } from '../../stores/slots/slot-gate.ts';
 
 /** What happens to a call that finds the queue full. */
 export interface HighWaterMark {
@@ -42,13 +43,8 @@ export function overflowing(options: Omit<BulkheadOptions, 'maxQueue' | 'whenFul
   );
 }
 
-class OverflowingBulkhead extends SharedSlots implements Bulkhead {
-  readonly kind = 'bulkhead';
-  readonly name: string | undefined;
-  readonly mode: Mode;
-  readonly tracks = true;
+class OverflowingBulkhead extends BulkheadPolicy {
   readonly mark: HighWaterMark;
-  readonly settings: BulkheadSettings;
   /** Nobody is let in up to this time, ms. */
   blockedUntil = -Infinity;
   /** In which order those came who wait: time does not tell, where several come in one tick. */
@@ -56,25 +52,13 @@ class OverflowingBulkhead extends SharedSlots implements Bulkhead {
   #arrived = 0;
 
   constructor(settings: BulkheadSettings, mark: HighWaterMark) {
-    super(settings.maxConcurrent, settings);
-    this.settings = settings;
+    super(settings);
     this.mark = mark;
-    this.name = settings.name;
-    this.mode = settings.mode;
   }
 
-  gate(scope: Scope): Gate {
+  override gate(scope: Scope): Gate {
     this.join(scope);
     return new OverflowingGate(this, scope);
-  }
-
-  mount(next: Handler, scope: Scope): Handler {
-    return mountAlone(this, next, scope);
-  }
-
-  /** Nobody holds or waits for a slot, and there are as many as at first. */
-  atRest(): boolean {
-    return this.active + this.queued === 0 && this.slots.limit === this.settings.maxConcurrent;
   }
 
   /** A call is about to wait. */
@@ -99,22 +83,14 @@ class OverflowingBulkhead extends SharedSlots implements Bulkhead {
     return this.#arrivals.get(owner) ?? 0;
   }
 
-  resize(maxConcurrent: number): void {
-    const from = this.slots.limit;
-    readOptions('bulkhead.resize', { maxConcurrent: bulkheadFields.maxConcurrent }, { maxConcurrent });
-    this.setLimit(maxConcurrent);
-    this.audience.emit('bulkhead.resized', 'info', undefined, { from, to: maxConcurrent });
+  override snapshot(): BulkheadSnapshot {
+    return { ...super.snapshot(), maxQueue: this.mark.highWater };
   }
 
-  snapshot(): BulkheadSnapshot {
-    return { maxConcurrent: this.slots.limit, maxQueue: this.mark.highWater, ...this.reading() };
-  }
-
-  describe(): PlainData {
-    const { maxConcurrent, releaseOn } = this.settings;
+  override describe(): PlainData {
     const { highWater: maxQueue, penalty } = this.mark;
     const whenFull = penalty === undefined ? { whenFull: 'evict-oldest' } : { whenFull: 'block', penalty };
-    return { maxConcurrent, ...describeQueue(this.settings), maxQueue, ...whenFull, releaseOn };
+    return { ...super.describe(), maxQueue, ...whenFull };
   }
 }
 
@@ -122,7 +98,7 @@ class OverflowingGate extends SlotGate {
   readonly #bulkhead: OverflowingBulkhead;
 
   constructor(bulkhead: OverflowingBulkhead, scope: Scope) {
-    super(bulkhead, scope, words, bulkhead.settings.releaseOn === 'settle' ? 'work' : undefined);
+    super(bulkhead, scope, bulkheadWords, bulkhead.settings.releaseOn === 'settle' ? 'work' : undefined);
     this.#bulkhead = bulkhead;
   }
 
@@ -181,11 +157,3 @@ class OverflowingGate extends SlotGate {
 function rankOf(wants: Slot['wants']): number {
   return wants?.rank ?? 0;
 }
-
-const words = slotWords('maxConcurrent', BulkheadFullError, QueueTimeoutError, {
-  queued: { type: 'bulkhead.queued', level: 'debug' },
-  admitted: { type: 'bulkhead.admitted', level: 'debug' },
-  'timed-out': { type: 'bulkhead.timed-out', level: 'warn' },
-  shed: { type: 'bulkhead.shed', level: 'warn' },
-  evicted: { type: 'bulkhead.evicted', level: 'warn' },
-});

@@ -3,6 +3,7 @@
 import type { Call } from '../../core/call.ts';
 import { afterPoll } from '../../core/clock.ts';
 import { isGentle } from '../../core/gentle.ts';
+import type { CommonSettings } from '../../core/mode.ts';
 import { Failure, type Outcome, thrown } from '../../core/outcome.ts';
 import type { Handler } from '../../core/policy.ts';
 import type { Scope } from '../../core/scope.ts';
@@ -12,14 +13,10 @@ import { type PRetryEnd, type RepeatNews, endsAtOnce } from './news.ts';
 import { type PRetryContext, type RepeatSettings, longestWait, plannedWait } from './options.ts';
 
 /** What p-retry is given. */
-export interface PackageOptions {
-  readonly retries: number;
-  readonly factor: number;
-  readonly minTimeout: number;
-  readonly maxTimeout: number;
-  readonly maxRetryTime: number;
-  readonly randomize: boolean;
-  readonly unref: boolean;
+export interface PackageOptions extends Omit<
+  RepeatSettings,
+  keyof CommonSettings | 'onFailedAttempt' | 'shouldRetry' | 'shouldConsumeRetry'
+> {
   readonly signal: AbortSignal;
   readonly onFailedAttempt: (context: PRetryContext) => unknown;
   readonly shouldRetry: (context: PRetryContext) => unknown;
